@@ -1,0 +1,19 @@
+/* Names as people write them. Symbols are the target's: any bytes, any length. */
+#ifndef PST_NATIVE_READABLE_H
+#define PST_NATIVE_READABLE_H
+
+#include <stddef.h>
+
+#include "base/buf.h"
+
+/* C++ and Rust. False when it is neither, or its demangled form is longer than
+ * PST_MAX_DEMANGLED_BYTES. */
+bool pst_demangle(const char *symbol, struct pst_buf *out);
+
+/* Cython: "__pyx_pw_3mod_5Class_7method" is "method". A view of the symbol; false when it is none
+ * of Cython's functions. */
+bool pst_cython_name(struct pst_str symbol, struct pst_str *ret_name);
+/* Whether it is the wrapper that Python calls, in front of the function itself. */
+bool pst_cython_wrapper(struct pst_str symbol);
+
+#endif

@@ -1,0 +1,114 @@
+/* What Python itself knows by name: threads (threading._active) and os.environ. Optional data: it
+ * is read with a budget of its own, seldom, and never in the way of a stack. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "internal.h"
+#include "text.h"
+
+enum {
+    NAME_AGE_S = 5,
+    MISSING_AGE_S = 1, /* a thread that starts is not in threading._active yet */
+    NAMES_READS = 20000,
+};
+
+static void set_name(struct pst_python *python, struct pst_thread *thread, uint64_t object)
+{
+    const char *attribute = python->layout.version < 0x0300 ? "_Thread__name" : "_name";
+    uint64_t text = pst_attribute_find(python, object, attribute);
+    struct pst_buf buf;
+
+    if (text == 0)
+        return;
+    pst_buf_init(&buf, PST_MAX_STRING_BYTES);
+    if (pst_text_read(python->memory, &python->layout, text, &buf) == 0 && buf.len > 0) {
+        free(thread->name);
+        thread->name = pst_buf_steal(&buf, NULL);
+    }
+    pst_buf_done(&buf);
+}
+
+static void name_thread(struct pst_python *python, uint64_t interp, uint64_t ident, uint64_t object)
+{
+    for (uint32_t i = 0; i < python->thread_count; i++) {
+        struct pst_thread *thread = &python->threads[i];
+        if (thread->interp_address == interp && thread->pthread == ident) {
+            set_name(python, thread, object);
+            return;
+        }
+    }
+}
+
+static void read_names(struct pst_python *python)
+{
+    pst_memory_budget(python->memory, PST_MAX_TARGET_SAMPLE_BYTES, NAMES_READS);
+    for (uint32_t i = 0; i < python->interp_count; i++) {
+        uint64_t interp = python->interps[i].address;
+        uint64_t active = pst_module_find(python, interp, "threading", "_active");
+        pst_autofree struct pst_pair *pairs = NULL;
+        int count = active ? pst_dict_pairs(python, active, &pairs) : 0;
+        for (int k = 0; k < count; k++) {
+            uint64_t ident;
+            if (pst_int_read(python, pairs[k].key, &ident))
+                name_thread(python, interp, ident, pairs[k].value);
+        }
+    }
+}
+
+bool pst_python_thread_name(struct pst_python *python, uint64_t tstate, struct pst_str *ret_name)
+{
+    struct pst_thread *thread = NULL;
+    uint64_t now = pst_clock_monotonic_ns();
+
+    for (uint32_t i = 0; i < python->thread_count && !thread; i++) {
+        if (python->threads[i].address == tstate)
+            thread = &python->threads[i];
+    }
+    if (!thread)
+        return python->second && pst_python_thread_name(python->second, tstate, ret_name);
+    uint64_t age = (thread->name ? NAME_AGE_S : MISSING_AGE_S) * PST_NS_PER_S;
+    if (python->names_read_ns == 0 || now - python->names_read_ns >= age) {
+        python->names_read_ns = now;
+        read_names(python);
+    }
+    if (!thread->name)
+        return false;
+    *ret_name = pst_str(thread->name);
+    return true;
+}
+
+static uint64_t environ_value(struct pst_python *python, const char *name)
+{
+    const char *attribute = python->layout.version < 0x0300 ? "data" : "_data";
+
+    for (uint32_t i = 0; i < python->interp_count; i++) {
+        uint64_t interp = python->interps[i].address;
+        uint64_t mapping = pst_module_find(python, interp, "os", "environ");
+        uint64_t data = mapping ? pst_attribute_find(python, mapping, attribute) : 0;
+        uint64_t value = data ? pst_dict_find(python, data, name, true) : 0;
+        if (value)
+            return value;
+    }
+    return 0;
+}
+
+int pst_python_environ(struct pst_python *python, const char *name, char *dst, size_t size)
+{
+    struct pst_buf buf;
+
+    pst_memory_budget(python->memory, PST_MAX_TARGET_SAMPLE_BYTES, NAMES_READS);
+    uint64_t value = environ_value(python, name);
+    if (value == 0)
+        return -ENOENT;
+    pst_buf_init(&buf, size > 0 ? size - 1 : 0);
+    int error = pst_bytes_read(python->memory, &python->layout, value, buf.max, &buf);
+    if (error == 0 && size > 0) {
+        memcpy(dst, buf.data ? buf.data : "", buf.len);
+        dst[buf.len] = 0;
+    }
+    pst_buf_done(&buf);
+    return error;
+}

@@ -1,0 +1,22 @@
+/* What a frame is called: `NAME (FILE:LINE)`, the same in every output. */
+#ifndef PST_RENDER_FRAME_H
+#define PST_RENDER_FRAME_H
+
+#include "base/buf.h"
+#include "profile/profile.h"
+
+enum pst_frame_flags {
+    PST_FRAME_FULL_FILES = 1u << 0, /* file names as the code object has them */
+    PST_FRAME_NO_LINES = 1u << 1,   /* `NAME (FILE)` */
+    PST_FRAME_FUNCTIONS = 1u << 2,  /* first line of the function instead of the current one */
+};
+
+/* The end of a path that people recognise: behind site-packages or the standard library's folder,
+ * else the last folder and the file. A view into path. */
+struct pst_str pst_frame_short_file(struct pst_str path);
+
+/* Appends the label of a location. 0, -ENOMEM, -EFBIG. */
+int pst_frame_label(const struct pst_profile *profile, uint32_t location, unsigned flags,
+                    struct pst_buf *out);
+
+#endif

@@ -1,0 +1,27 @@
+/* From a closed window to a message: encodes, seals, sends. Shipping thread of the sample reader.
+ */
+#ifndef PST_ROLES_SHIP_H
+#define PST_ROLES_SHIP_H
+
+#include <stdatomic.h>
+
+#include "base/buf.h"
+#include "roles/link.h"
+
+struct pst_ship {
+    int link;
+    struct pst_buf message, body;
+    struct pst_sampler *sampler;
+    _Atomic uint64_t plan_generation;
+    uint64_t unsent_windows;
+};
+
+void pst_ship_init(struct pst_ship *ship, int link);
+void pst_ship_done(struct pst_ship *ship);
+
+/* Hooks of struct pst_sampler_hooks with a struct pst_ship as context. */
+void pst_ship_window(void *context, const struct pst_sampler_window *window,
+                     struct pst_profile *const profiles[PST_MODE_COUNT]);
+void pst_ship_window_end(void *context, uint64_t sequence);
+
+#endif

@@ -1,0 +1,16 @@
+# Cross-building for 64-bit ARM with Debian's toolchain. PST_SYSROOT names a root file system with the -dev packages; the
+# libraries of a static file come first from its /opt/static (tools/static_libs.py).
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES PST_SYSROOT PST_STATIC)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+set(CMAKE_SYSROOT "${PST_SYSROOT}")
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} "${PST_SYSROOT}")
+set(ENV{PKG_CONFIG_PATH} "")
+if(PST_STATIC)
+    set(ENV{PKG_CONFIG_PATH} "${PST_SYSROOT}/opt/static/lib/pkgconfig")
+endif()
+set(ENV{PKG_CONFIG_LIBDIR} "${PST_SYSROOT}/usr/lib/aarch64-linux-gnu/pkgconfig:${PST_SYSROOT}/usr/share/pkgconfig")

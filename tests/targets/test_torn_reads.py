@@ -1,0 +1,170 @@
+"""Targets that change their stacks as fast as they can: no impossible path is reported, nearly all samples are kept,
+and it is the validation that does it.
+
+Each load is sampled in several short runs, each with an attachment of its own, and judged by all of them together: a
+count fails when what is promised would bring it by chance less than once in a million times. Nothing is tried again to
+get a better answer. What a busy machine does to the target, the oracle sees by itself: a stack that stands still is one
+observation. Only where that leaves too few, because the target hardly ran, are there further runs, RUNS_MAX at most.
+
+PYSTROBE_TORN_SECONDS=60 samples each load for a minute.
+"""
+import json
+import os
+
+import pytest
+
+from lib import binomial, places, pythons, walker
+
+SECONDS = float(os.environ.get("PYSTROBE_TORN_SECONDS", "0.6"))
+RUNS, RUNS_MAX, ENOUGH = 3, 12, 20000
+IMPOSSIBLE = 1e-4
+# What may be [torn]: plain calls; coroutines; generators without a pause, which have no caller between two resumptions.
+TORN = {"gens": 2e-2, "tasks": 5e-3}
+TORN_PLAIN = 1e-3
+# What does not hold what is promised of its load, with what it was measured to hold (docs/torn.md).
+TORN_ABOVE = {("3.11", "tasks"): 8e-3}
+LOADS = ["flutter", "gens", "fib", "normal", "deep", "callbacks", "tasks"]
+ATTACHMENTS = 30
+
+pytestmark = [pytest.mark.serial, pytest.mark.heavy]
+
+
+def add(total, counts):
+    for name in ("stacks", "kept", "impossible", "torn", "trimmed", "still", "overlong"):
+        total[name] = total.get(name, 0) + counts[name]
+    total.setdefault("examples", []).extend(counts["examples"])
+    total.setdefault("us", []).append(counts["cpu_us_per_stack"])
+    return total
+
+
+def pooled(run, target, edges, *mode, seconds=SECONDS, runs=RUNS, enough=ENOUGH):
+    total, done = {}, 0
+    while done < runs or (total["stacks"] < enough and done < RUNS_MAX):
+        add(total, run(target, edges, *mode, seconds=seconds / runs))
+        done += 1
+    if done > runs:
+        print(f"{done - runs} further runs: the target hardly ran, {total['still']} samples met it standing still")
+    return total
+
+
+def possible(counts):
+    return binomial.holds(counts["impossible"], counts["stacks"], IMPOSSIBLE)
+
+
+def show(python, load, good, naked):
+    us = sorted(good["us"])[len(good["us"]) // 2]
+    print(f"{python} {load}: {good['stacks']} stacks (and {good['still']} still), {good['impossible']} impossible, "
+          f"{100 * good['torn'] / good['stacks']:.3f}% torn, {100 * good['trimmed'] / good['stacks']:.1f}% trimmed, "
+          f"{good['overlong']} reads interrupted, {us:.1f} us; "
+          f"without validation {naked['impossible']} of {naked['stacks']} impossible")
+
+
+def may_be_torn(python, load):
+    return TORN_ABOVE.get((python.minor, load)) or TORN.get(load, TORN_PLAIN)
+
+
+def loads_for(python):
+    return [load for load in LOADS if load != "tasks" or python.info >= (3, 7)]
+
+
+def come_first(pid):
+    """Where the machine lets us: the target runs while it is read, whoever else is there."""
+    try:
+        os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        pass
+
+
+def minors(*but):
+    """Once per minor, but for those that are read exactly as another is: these tests run alone and take their time."""
+    return pytest.mark.parametrize("minor_python", [one for one in pythons.one_per_minor() if one.minor not in but], ids=str)
+
+
+@pytest.fixture
+def oracle(start_python, tmp_path):
+    """run(python, load, mode...) -> the oracle's counts. Each has a CPU of its own: a target that was taken off its CPU
+    in the middle of a call stands in an unfinished stack for as long as the sampler runs there."""
+    mine = sorted(os.sched_getaffinity(0))
+
+    def start(python, load):
+        edges = tmp_path / f"edges-{load}"
+        target = start_python(python, places.TESTS / "workloads" / "walker_loads.py", load, edges)
+        walker.wait_for(edges, target)
+        os.sched_setaffinity(target.pid, mine[:1])
+        come_first(target.pid)
+        return target, edges
+
+    def run(target, edges, *mode, seconds=SECONDS):
+        return json.loads(walker.run("walk_oracle", target.pid, edges, seconds, *mode, timeout=seconds + 60))
+
+    os.sched_setaffinity(0, mine[-1:])  # inherited by the oracle
+    yield start, run
+    os.sched_setaffinity(0, mine)
+
+
+@minors("3.6")
+def test_no_impossible_path_and_without_validation_many(minor_python, oracle):
+    start, run = oracle
+    seen = False
+    for load in loads_for(minor_python):
+        target, edges = start(minor_python, load)
+        good = pooled(run, target, edges)
+        naked = pooled(run, target, edges, "unvalidated", seconds=0.2, runs=1, enough=2000)
+        target.kill()
+        show(minor_python, load, good, naked)
+        seen = seen or not possible(naked)
+        assert good["stacks"] >= 1000, "the target did not run"
+        assert possible(good), good["examples"]
+        assert binomial.holds(good["torn"], good["stacks"], may_be_torn(minor_python, load)), f"{good['torn']} torn"
+    assert seen, "the oracle does not see what the validation prevents"
+
+
+@minors("3.12", "3.13", "3.14", "3.15")  # whose stacks say themselves where they end
+def test_an_attachment_in_the_middle_of_a_recursion_learns_no_wrong_root(minor_python, oracle):
+    start, run = oracle
+    target, edges = start(minor_python, "fib")
+    total = {"attachments": 0, "wrong_attachments": 0}
+    for _ in range(RUNS_MAX):
+        counts = run(target, edges, "attaching", seconds=0.4)
+        add(total, counts)
+        for name in ("attachments", "wrong_attachments"):
+            total[name] += counts[name]
+        if total["attachments"] >= 2 * ATTACHMENTS:
+            break
+    print(f"{minor_python}: {total['attachments']} attachments, {total['stacks']} stacks, {total['still']} still")
+    assert total["attachments"] >= ATTACHMENTS
+    assert possible(total), total["examples"]
+    assert total["kept"] >= 0.98 * total["stacks"]
+
+
+@minors("3.7")
+def test_leaves_are_shared_out_as_the_targets_own_clocks_say(minor_python, oracle):
+    start, run = oracle
+    target, edges = start(minor_python, "shares10" if minor_python.info >= (3, 11) else "shares20")
+    clocks = edges.with_name(edges.name + ".shares")
+    walker.wait_for(clocks, target)
+    before = spent(clocks)
+    counts = run(target, edges, "paced", seconds=max(3.0, SECONDS))
+    after = spent(clocks)
+    assert possible(counts), counts["examples"]
+    total = sum(after[name] - before[name] for name in after)
+    samples = sum(counts["leaves"].get(name, 0) for name in after)
+    print(f"{minor_python}: " + ", ".join(f"{name} {counts['leaves'].get(name, 0) / samples:.3f} for "
+                                          f"{(after[name] - before[name]) / total:.3f}" for name in after))
+    for name in after:
+        got, want = counts["leaves"].get(name, 0) / samples, (after[name] - before[name]) / total
+        error = (want * (1 - want) / samples) ** 0.5
+        assert abs(got - want) < 0.02 + 3 * error, f"{name}: sampled {got:.3f}, the target's clock says {want:.3f}"
+
+
+def spent(path):
+    return {name: float(value) for name, value in (item.split("=") for item in path.read_text().split())}
+
+
+@minors("3.6", "3.7")
+def test_code_objects_made_and_freed_at_the_same_address_keep_their_own_names(minor_python, oracle):
+    start, run = oracle
+    target, edges = start(minor_python, "remake")
+    counts = run(target, edges, seconds=max(1.0, SECONDS))
+    assert counts["stacks"] + counts["still"] > 500
+    assert possible(counts), counts["examples"]

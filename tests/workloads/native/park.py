@@ -1,0 +1,72 @@
+"""Stops for good inside a call that native code makes: park.py SHAPE [FOLDER]. Says "parked" when it is there."""
+import mmap
+import sys
+import time
+
+try:
+    import ctypes
+    CALLBACK = ctypes.CFUNCTYPE(None)
+    COMPARE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+except ImportError:
+    pass
+
+
+def parked(*args):
+    sys.stdout.write("parked\n")
+    sys.stdout.flush()
+    time.sleep(1000)
+    return 0
+
+
+def sort():
+    numbers = (ctypes.c_int * 4)(3, 1, 2, 0)
+    ctypes.CDLL(None).qsort(numbers, 4, 4, COMPARE(parked))
+
+
+def order():
+    sorted([2, 1], key=parked)
+
+
+def library(folder):
+    return ctypes.CDLL(folder + "/shapes.so")
+
+
+def ring(folder):
+    library(folder).shapes_ring(CALLBACK(parked))
+
+
+def deep(folder):
+    library(folder).shapes_deep(200, CALLBACK(parked))
+
+
+def cython(folder):
+    sys.path.insert(0, folder)
+    import pyxshape
+    pyxshape.outer(parked)
+
+
+def extension(folder):
+    sys.path.insert(0, folder)
+    import extension as module
+    module.knead(parked)
+
+
+def numpy():
+    import numpy as np
+    np.frompyfunc(parked, 1, 1)(np.arange(3))
+
+
+def jit():
+    """sub rsp, 8; call rdi; add rsp, 8; ret"""
+    page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(b"\x48\x83\xec\x08\xff\xd7\x48\x83\xc4\x08\xc3")
+    address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    then = CALLBACK(parked)
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)(ctypes.cast(then, ctypes.c_void_p))
+
+
+def start():
+    globals()[sys.argv[1]](*sys.argv[2:])
+
+
+start()
