@@ -1,23 +1,30 @@
-"""Drives every libFuzzer target of build/fuzz for a while: fuzz.py SECONDS [TARGET] [--junitxml=FILE].
+"""Drives every libFuzzer target of build/fuzz for a while: fuzz.py SECONDS [TARGET] [--repeatable] [--junitxml=FILE].
 
 Corpora in tests/fuzz/corpus/NAME are seeds and stay as they are; what a run finds lies under build/fuzz/found/NAME,
 and is used again by the next run. An input that breaks a target lies under build/fuzz/broken.
+
+A repeatable run begins from the seeds alone with one random number: it tries the same inputs on every machine, so that
+it breaks where the code changed and not by luck.
 """
 import glob
 import os
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+REPEATABLE_HZ = 20000  # so that the time seldom is what ends a repeatable run
 BUILT = os.path.join(ROOT, "build", "fuzz", "tests", "fuzz")
 
 
-def fuzz(path, seconds):
+def fuzz(path, seconds, repeatable):
     """(broken?, one line, tail of the output)"""
     name = os.path.basename(path).replace("fuzz_", "", 1)
-    found = os.path.join(ROOT, "build", "fuzz", "found", name)
+    found = os.path.join(ROOT, "build", "fuzz", "repeated" if repeatable else "found", name)
+    if repeatable:
+        shutil.rmtree(found, ignore_errors=True)
     broken = os.path.join(ROOT, "build", "fuzz", "broken", name)
     seeds = os.path.join(ROOT, "tests", "fuzz", "corpus", name)
     os.makedirs(found, exist_ok=True)
@@ -26,6 +33,8 @@ def fuzz(path, seconds):
         return True, f"{name}: no corpus in tests/fuzz/corpus/{name}", ""
     command = [path, f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1",
                f"-artifact_prefix={broken}/", found, seeds]
+    if repeatable:
+        command[1:1] = ["-seed=1", f"-runs={seconds * REPEATABLE_HZ}"]
     words = os.path.join(ROOT, "tests", "fuzz", f"{name}.dict")
     if os.path.exists(words):
         command.insert(1, f"-dict={words}")
@@ -58,7 +67,7 @@ def main(arguments):
     suite = ElementTree.Element("testsuite", name="fuzz")
     failed = 0
     for path in targets:
-        broken, line, tail = fuzz(path, seconds)
+        broken, line, tail = fuzz(path, seconds, "--repeatable" in arguments)
         print(line + ("\n" + tail if tail else ""), flush=True)
         case = ElementTree.SubElement(suite, "testcase", classname="fuzz", name=os.path.basename(path))
         if broken:

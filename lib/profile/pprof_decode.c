@@ -13,6 +13,7 @@
 #include "ids.h"
 #include "inflate.h"
 #include "pprof.pb-c.h"
+#include "tables.h"
 #include "wire.h"
 
 /* Hands memory to protobuf-c for one entry at a time and remembers why it stopped. */
@@ -290,10 +291,12 @@ static int on_function(struct decoder *d, const ProtobufCMessage *base)
     int rc = string_id(d, message->name, &function.name);
 
     if (rc == 0)
-        rc = string_id(d, message->system_name ? message->system_name : message->name,
-                       &function.system_name);
+        rc = string_id(d, message->system_name, &function.system_name);
     if (rc == 0)
         rc = string_id(d, message->filename, &function.filename);
+    /* Any index may name an empty text, not 0 alone. */
+    if (function.system_name == PST_STRING_EMPTY)
+        function.system_name = function.name;
     if (rc == 0)
         rc = pst_profile_function(d->profile, &function, &id);
     return rc < 0 ? rc : pst_ids_put(d->functions, message->id, id);

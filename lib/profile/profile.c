@@ -189,6 +189,10 @@ int pst_profile_string(struct pst_profile *profile, struct pst_str text, uint32_
         return intern(profile, profile->strings, text.ptr, text.len, ret_id);
     pst_buf_init(&clean, 3 * PST_MAX_STRING_BYTES);
     rc = pst_buf_utf8(&clean, text);
+    /* Replacement characters are longer than what they replace: cut again, so that the text reads
+     * back from a file as the same string. */
+    if (rc == 0 && clean.len > PST_MAX_STRING_BYTES)
+        clean.len = pst_utf8_valid_prefix((struct pst_str){clean.data, PST_MAX_STRING_BYTES});
     if (rc == 0)
         rc = intern(profile, profile->strings, clean.data, clean.len, ret_id);
     pst_buf_done(&clean);

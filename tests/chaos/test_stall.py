@@ -185,9 +185,9 @@ def test_ending_while_the_reader_is_just_being_stalled_takes_no_5_s(agent, proce
     running = agent({"sampling": {"window": "60s"}}).wait_ready()
     wait_until(lambda: windows_of(running, "steady"), 30, "the first window")
     count = len(windows_of(running, "steady"))
+    reader = role_pids(running.pid)["sample"]  # the one that will stall, and stays so when another took its place
     stuck = stalls.python("target", "fuse")
     running.wait_target(stuck.pid)
-    reader = role_pids(running.pid)["sample"]
     wait_until(lambda: state(reader) == "D", 10, "the sampling thread to be stuck", interval=0.005)
     began = time.monotonic()
     assert running.stop() == 0

@@ -344,6 +344,38 @@ static void test_bad_text_becomes_valid_utf8(void **state)
     pst_profile_free(p);
 }
 
+static void test_text_that_grew_by_replacement_characters_comes_back_the_same(void **state)
+{
+    struct pst_profile *p = pst_profile_new(PST_MODE_CPU);
+    char bad[PST_MAX_STRING_BYTES];
+    uint32_t name, location;
+
+    memset(bad, 0xff, sizeof(bad));
+    assert_int_equal(pst_profile_string(p, (struct pst_str){bad, sizeof(bad)}, &name), 0);
+    assert_in_range(pst_profile_text(p, name).len, 1, PST_MAX_STRING_BYTES);
+    assert_int_equal(pst_profile_synthetic(p, "f", &location), 0);
+    assert_int_equal(pst_profile_add(p, &location, 1, NULL, 0, 1, 1), 0);
+    comes_back_the_same(p, false);
+    pst_profile_free(p);
+}
+
+static void test_system_name_that_is_an_empty_text_of_any_index_is_the_name(void **state)
+{
+    struct pst_profile *back = NULL;
+    struct pst_buf out;
+
+    pst_buf_init(&out, 65536);
+    put_head(&out);
+    PUT(&out, 6, "");
+    PUT(&out, 2, SAMPLE_1);
+    PUT(&out, 4, LOCATION_1);
+    PUT(&out, 5, "\x08\x01\x10\x03\x18\x04");
+    assert_int_equal(pst_pprof_decode(out.data, out.len, &back), 0);
+    comes_back_the_same(back, false);
+    pst_profile_free(back);
+    pst_buf_done(&out);
+}
+
 static size_t gzip_zeroes(size_t zeroes, unsigned char *dst, size_t size)
 {
     static unsigned char block[65536];
@@ -427,6 +459,8 @@ int main(void)
         cmocka_unit_test(test_profiles_behind_each_other_are_refused),
         cmocka_unit_test(test_wrong_types_and_missing_empty_string_are_refused),
         cmocka_unit_test(test_bad_text_becomes_valid_utf8),
+        cmocka_unit_test(test_text_that_grew_by_replacement_characters_comes_back_the_same),
+        cmocka_unit_test(test_system_name_that_is_an_empty_text_of_any_index_is_the_name),
         cmocka_unit_test(test_zip_bomb_stops_at_the_bound),
         cmocka_unit_test(test_millions_of_empty_entries_are_refused_cheaply),
         cmocka_unit_test(test_gzip_members_behind_each_other_are_one_file),
