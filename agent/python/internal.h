@@ -272,7 +272,7 @@ bool pst_known_meet(struct pst_python *python, struct pst_thread *thread, uint64
 
 /* walk.c: one thread's copies to raw frames. PST_THREAD_PENDING when it has to be read again. */
 void pst_walk_thread(struct pst_python *python, struct pst_thread *thread);
-/* Counts a try that failed: pending again, or done with this verdict. */
+/* settle.c: counts a try that failed: pending again, or done with this verdict. */
 void pst_thread_torn(struct pst_python *python, struct pst_thread *thread,
                      enum pst_verdict verdict);
 /* No more tries: what an earlier one gave, or this verdict. */
