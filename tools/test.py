@@ -27,6 +27,7 @@ SLOTS = 3  # on two cores: most tests wait more than they compute
 TAIL_LINES = 60
 FUZZ_SECONDS = "4"
 UNSTEADY_MAX = 4
+MEEK = ("unit-tsan", "fuzz-short")  # kept for the time of a part that mostly waits
 GROUPS = set()
 
 
@@ -34,7 +35,7 @@ GROUPS = set()
 class Part:
     """One command. `kind` says how its tests are counted: one (the command itself), ctest, pytest, or junit for what else
     takes pytest's --junitxml. One that is `asked`
-    for runs only when it is named. One that is `alone` comes last, without any other."""
+    for runs only when it is named. One that is `alone` comes last, without any other but those that it has `beside` it."""
     name: str
     command: list
     kind: str = "one"
@@ -42,6 +43,7 @@ class Part:
     env: dict = field(default_factory=dict)
     minutes: float = 15
     alone: bool = False
+    beside: tuple = ()
     asked: bool = False
     may_be_empty: bool = False
 
@@ -81,6 +83,10 @@ def ctest(name, *arguments):
 
 def pytest(*arguments):
     return [*fixed_addresses(), PYTHON, "-m", "pytest", "-q", "--durations=10", "--color=no", *arguments]
+
+
+def meek(command):
+    return ["nice", "-n", "10", *command]
 
 
 def binary(preset):
@@ -149,14 +155,14 @@ def parts():
         Part("tsan", build("tsan"), minutes=15),
         # The sanitizer's own thread stands in /proc/self/task, where the first two count theirs. The others fill disk and
         # memory with one thread, for minutes under this sanitizer.
-        Part("unit-tsan", ctest("tsan", "-L", "unit", "-E",
-                                "unit/(target/tids|sampler/accounting|store/(disk|bounds)|config/memory)$"), "ctest", ["tsan"],
+        Part("unit-tsan", meek(ctest("tsan", "-L", "unit", "-E",
+                                "unit/(target/tids|sampler/accounting|store/(disk|bounds)|config/memory)$")), "ctest", ["tsan"],
              sanitizer("tsan", "unit-tsan", "5")),
         Part("threads-tsan", pytest(*sanitized, "-m", "threads and not serial"), "pytest",
              ["tsan", *pythons], sanitizer("tsan", "threads-tsan", "6"), may_be_empty=True),
         Part("fuzz", build("fuzz"), minutes=15),
         Part("coverage", [PYTHON, "tools/coverage.py"], minutes=15),
-        Part("fuzz-short", ["setarch", "-R", PYTHON, "tools/fuzz.py", FUZZ_SECONDS, "--repeatable"], "junit", ["fuzz"], minutes=20),
+        Part("fuzz-short", meek(["setarch", "-R", PYTHON, "tools/fuzz.py", FUZZ_SECONDS, "--repeatable"]), "junit", ["fuzz"], minutes=20),
     ]
     result += [
         Part("prepare-builds", [PYTHON, "tests/lib/pythons.py", "prepare-builds"], minutes=60, asked=True),
@@ -165,9 +171,10 @@ def parts():
              "pytest",
              ["prepare-builds", "release"], binary("release"), 25, asked=True),
     ]
-    for folder in filter(has_serial, system_folders()):
+    # What stalls waits most of its time: beside it goes what starts no agent, which would stall too, and gives way to it.
+    for folder in sorted(filter(has_serial, system_folders()), key=lambda name: name != "chaos"):
         result.append(Part(f"{folder}-serial", pytest(f"tests/{folder}", "-m", "serial"), "pytest", servers,
-                           binary("release"), 25, alone=True, may_be_empty=True))
+                           binary("release"), 25, alone=True, beside=MEEK if folder == "chaos" else (), may_be_empty=True))
     return result
 
 
@@ -314,8 +321,14 @@ class Board:
 
     def ready(self, part):
         if part.alone:
-            return not self.running and all(other.alone for other in self.waiting)
-        return all(need in self.results for need in part.needs)
+            company = [other.name for other in (*self.running.values(), *self.waiting) if not other.alone]
+            return not any(other.alone for other in self.running.values()) and all(name in part.beside for name in company)
+        if not all(need in self.results for need in part.needs):
+            return False
+        every = [*self.running.values(), *self.waiting]
+        if part.name in MEEK and any(part.name in other.beside for other in every):
+            return all(other.alone or other.name in MEEK for other in every)
+        return not any(other.alone for other in self.running.values())
 
     def blocked(self, part):
         return [need for need in part.needs if need in self.results and self.results[need].failed
