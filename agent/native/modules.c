@@ -202,6 +202,22 @@ static int add_region(struct pst_modules *modules, const struct pst_mapping *map
 
 /* --- libdwfl's modules --- */
 
+/* Part of a file mapped a second time, as libffi does with the page of its trampolines: where the
+ * file would begin lies under somebody else, whose code libdwfl would then take for this file's. */
+static bool overlaid(const struct pst_modules *modules, const struct pst_native_image *image)
+{
+    uint64_t mapped = image->region[0].start;
+
+    for (size_t i = 0; i < modules->region_count; i++) {
+        const struct pst_region *region = &modules->regions[i];
+        if (region->start >= mapped)
+            return false;
+        if (region->end > image->start && region->image != PST_NO_IMAGE)
+            return true;
+    }
+    return false;
+}
+
 static int report(struct pst_modules *modules)
 {
     modules->dwfl = dwfl_begin(&callbacks);
@@ -211,7 +227,7 @@ static int report(struct pst_modules *modules)
     for (size_t i = 0; i < modules->image_count; i++) {
         struct pst_native_image *image = &modules->images[i];
         void **userdata;
-        if (!image->has_code)
+        if (!image->has_code || overlaid(modules, image))
             continue;
         Dwfl_Module *module =
             dwfl_report_module(modules->dwfl, image->path, image->start, image->end);

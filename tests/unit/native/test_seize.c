@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,7 +20,8 @@
 #include "seize.h"
 #include "target/procfs.h"
 
-enum { ROUNDS = 3000, LONGEST_S = 20 };
+/* On a machine with other work a stop often comes too late, so that few in a second are whole. */
+enum { ROUNDS = 3000, FEWEST = ROUNDS / 10, LONGEST_S = 20, PATIENCE_S = 200 };
 
 struct shared {
     _Atomic uint64_t sent, got;
@@ -50,8 +52,10 @@ static pid_t start(void)
     shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(shared, MAP_FAILED);
     pid_t child = fork();
-    if (child == 0)
+    if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves nobody who spins */
         raise_and_count();
+    }
     return child;
 }
 
@@ -102,20 +106,22 @@ static void no_signal_is_lost_where_another_thread_waits_for_the_same_child(void
 {
     pid_t child = start();
     struct rounds rounds = {.child = child};
-    uint64_t until = pst_clock_monotonic_ns() + LONGEST_S * PST_NS_PER_S;
+    uint64_t began = pst_clock_monotonic_ns();
     pthread_t tracer, waiter;
 
     (void)state;
     assert_int_equal(pthread_create(&waiter, NULL, wait_for_the_same, &child), 0);
-    while (rounds.done < ROUNDS && pst_clock_monotonic_ns() < until) {
+    while (rounds.done < ROUNDS &&
+           pst_clock_monotonic_ns() - began <
+               (rounds.done > FEWEST ? LONGEST_S : PATIENCE_S) * PST_NS_PER_S) {
         assert_int_equal(pthread_create(&tracer, NULL, stop_often, &rounds), 0);
         (void)pthread_join(tracer, NULL);
     }
     printf("%d stops, %llu signals\n", rounds.done, (unsigned long long)atomic_load(&shared->sent));
-    assert_true(rounds.done > ROUNDS / 10);
     atomic_store(&shared->end, true);
     (void)pthread_join(waiter, NULL);
     end(child);
+    assert_true(rounds.done > FEWEST);
 }
 
 static char state_of(pid_t child)
