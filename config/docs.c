@@ -38,7 +38,8 @@ static const char introduction[] =
     "Kubernetes' "
     "swap of a mounted\nConfigMap or Secret) load the configuration again. It is taken whole, or "
     "the "
-    "old one stays in force.\n\n";
+    "old one stays in force.\nOnly `server.listen`, `server.bearer_token_file`, "
+    "`store.directory` and `spool.directory` wait for the next start; the agent says so.\n\n";
 
 static const char standard_variables[] =
     "## Without an exporters section\n\n"

@@ -29,8 +29,8 @@ static int check_given_name(struct pst_load *load, size_t index)
     for (const char *at = exporter->name; *at; at++)
         if (!isalnum((unsigned char)*at) && !strchr("_-./", *at))
             return refuse(load, exporter, "letters, digits and _ - . / only", "unusable name");
-    if (strlen(exporter->name) > 64)
-        return refuse(load, exporter, "64 characters at most", "the name is too long");
+    if (strlen(exporter->name) >= PST_CONFIG_NAME_BYTES)
+        return refuse(load, exporter, "63 characters at most", "the name is too long");
     for (size_t i = 0; i < config->exporter_count; i++)
         if (i != index && strcmp(config->exporters[i].name, exporter->name) == 0)
             return refuse(load, exporter, "give each its own name", "the name is used twice");

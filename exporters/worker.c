@@ -47,7 +47,7 @@ static void on_queue_disk(void *context, int error)
 
 void pst_worker_file_name(const char *type, const char *name, char *ret, size_t size)
 {
-    char clean[64];
+    char clean[PST_CONFIG_NAME_BYTES];
     size_t len = strnlen(name, sizeof(clean) - 1);
     for (size_t i = 0; i < len; i++) {
         char c = name[i];
@@ -165,6 +165,8 @@ void pst_worker_replace(struct pst_worker *worker, struct pst_instance instance)
 {
     pthread_mutex_lock(&worker->lock);
     struct pst_instance superseded = worker->next;
+    pst_queue_configure(worker->queue, instance.config->spool.max_size_bytes,
+                        instance.config->spool.max_age_ns);
     worker->next = instance;
     worker->generation++;
     if (worker->gate.failing)

@@ -21,7 +21,7 @@ struct pst_lane {
 };
 
 struct pst_worker {
-    char name[64];
+    char name[PST_CONFIG_NAME_BYTES];
     struct pst_queue *queue;
 
     pthread_mutex_t lock; /* guards all below */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -55,14 +56,28 @@ static int out_of_memory(struct pst_error *error)
     return -ENOMEM;
 }
 
+static void tell_what_waits(const struct pst_config *old, const struct pst_config *config)
+{
+    const struct {
+        const char *setting, *was, *is;
+    } rows[] = {
+        {"server.listen", old->server.listen, config->server.listen},
+        {"server.bearer_token_file", old->server.bearer_token_file,
+         config->server.bearer_token_file},
+        {"store.directory", old->store.directory, config->store.directory},
+        {"spool.directory", old->spool.directory, config->spool.directory},
+    };
+    for (size_t i = 0; i < PST_ARRAY_SIZE(rows); i++)
+        if (strcmp(rows[i].was, rows[i].is) != 0)
+            pst_log_warn("reload", "%s takes effect at the next start", rows[i].setting);
+}
+
 static int take(struct pst_daemon *daemon, struct pst_config *config, struct pst_error *error)
 {
     struct pst_rules *rules;
     if (pst_rules_new(config, &rules) < 0)
         return out_of_memory(error);
-    if (strcmp(config->server.listen, daemon->config->server.listen) != 0 ||
-        strcmp(config->store.directory, daemon->config->store.directory) != 0)
-        pst_log_warn("reload", "server.listen and store.directory take effect at the next start");
+    tell_what_waits(daemon->config, config);
     int r = pst_exporters_reload(daemon->exporters, config, error);
     if (r < 0) {
         pst_rules_free(rules);

@@ -13,12 +13,14 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/random.h"
 
 #define SERVICE_BYTES 100
 #define MAX_FILES     100000
 #define SCAN_EVERY_NS (60 * PST_NS_PER_S)
 #define SUFFIX        ".pb.gz"
 #define TEMPORARY     ".pystrobe-writing"
+#define TEMPORARY_NS  (3600 * (int64_t)PST_NS_PER_S) /* older ones are what a crash left */
 
 struct pst_folder {
     int fd;
@@ -26,6 +28,8 @@ struct pst_folder {
     uint64_t bytes;        /* of our files, as of the last scan and the writes since */
     uint64_t next_scan_ns; /* CLOCK_MONOTONIC */
     unsigned number;       /* of the last file */
+    /* Others, of this agent or another, may write into the same folder. */
+    char temporary[sizeof(TEMPORARY) + 17];
 };
 
 struct entry {
@@ -96,6 +100,11 @@ bool pst_folder_owns(const char *name)
            pst_str_eq(mode, PST_STR("gil"));
 }
 
+static int64_t written_ns(const struct stat *st)
+{
+    return (int64_t)st->st_mtim.tv_sec * (int64_t)PST_NS_PER_S + (int64_t)st->st_mtim.tv_nsec;
+}
+
 static int add_entry(struct entries *entries, const char *name, const struct stat *st)
 {
     if (entries->count == MAX_FILES)
@@ -111,8 +120,7 @@ static int add_entry(struct entries *entries, const char *name, const struct sta
     struct entry *entry = &entries->items[entries->count++];
     (void)snprintf(entry->name, sizeof(entry->name), "%.*s", (int)sizeof(entry->name) - 1, name);
     entry->bytes = (uint64_t)st->st_size;
-    entry->written_ns =
-        (int64_t)st->st_mtim.tv_sec * (int64_t)PST_NS_PER_S + (int64_t)st->st_mtim.tv_nsec;
+    entry->written_ns = written_ns(st);
     entries->bytes += entry->bytes;
     return 0;
 }
@@ -121,6 +129,12 @@ static void close_dir(DIR **dir)
 {
     if (*dir)
         (void)closedir(*dir);
+}
+
+static bool is_left_over(const char *name, const struct stat *st)
+{
+    return pst_str_starts(pst_str(name), PST_STR(TEMPORARY)) &&
+           (int64_t)pst_clock_realtime_ns() - written_ns(st) > TEMPORARY_NS;
 }
 
 static int scan(struct pst_folder *folder, struct entries *entries)
@@ -134,11 +148,14 @@ static int scan(struct pst_folder *folder, struct entries *entries)
     (void)pst_steal_fd(&fd);
     for (struct dirent *found = readdir(dir); found; found = readdir(dir)) {
         struct stat st;
-        if (!pst_folder_owns(found->d_name) ||
+        bool owned = pst_folder_owns(found->d_name);
+        if ((!owned && found->d_name[0] != TEMPORARY[0]) ||
             fstatat(folder->fd, found->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
             !S_ISREG(st.st_mode))
             continue;
-        int r = add_entry(entries, found->d_name, &st);
+        if (!owned && is_left_over(found->d_name, &st))
+            (void)unlinkat(folder->fd, found->d_name, 0);
+        int r = owned ? add_entry(entries, found->d_name, &st) : 0;
         if (r < 0)
             return r;
     }
@@ -191,6 +208,9 @@ int pst_folder_open(const char *path, uint64_t max_bytes, uint64_t max_age_ns,
         return -ENOMEM;
     folder->max_bytes = max_bytes;
     folder->max_age_ns = max_age_ns;
+    struct pst_random random = {pst_random_seed() ^ (uintptr_t)folder};
+    (void)snprintf(folder->temporary, sizeof(folder->temporary), TEMPORARY "-%016llx",
+                   (unsigned long long)pst_random_next(&random));
     folder->fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (folder->fd < 0) {
         r = -errno;
@@ -212,16 +232,16 @@ struct pst_folder *pst_folder_free(struct pst_folder *folder)
 
 static int write_temporary(const struct pst_folder *folder, struct pst_str data)
 {
-    (void)unlinkat(folder->fd, TEMPORARY, 0); /* what a crash left */
-    pst_autofd int fd =
-        openat(folder->fd, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    (void)unlinkat(folder->fd, folder->temporary, 0);
+    pst_autofd int fd = openat(folder->fd, folder->temporary,
+                               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
     int r = pst_io_write_all(fd, data.ptr, data.len);
     if (r == 0 && fsync(fd) < 0)
         r = -errno;
     if (r < 0)
-        (void)unlinkat(folder->fd, TEMPORARY, 0);
+        (void)unlinkat(folder->fd, folder->temporary, 0);
     return r;
 }
 
@@ -229,13 +249,13 @@ static int write_temporary(const struct pst_folder *folder, struct pst_str data)
  */
 static int name_temporary(const struct pst_folder *folder, const char *name)
 {
-    if (renameat2(folder->fd, TEMPORARY, folder->fd, name, RENAME_NOREPLACE) == 0)
+    if (renameat2(folder->fd, folder->temporary, folder->fd, name, RENAME_NOREPLACE) == 0)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
         return -errno;
-    if (linkat(folder->fd, TEMPORARY, folder->fd, name, 0) < 0)
+    if (linkat(folder->fd, folder->temporary, folder->fd, name, 0) < 0)
         return -errno;
-    (void)unlinkat(folder->fd, TEMPORARY, 0);
+    (void)unlinkat(folder->fd, folder->temporary, 0);
     return 0;
 }
 
@@ -249,7 +269,7 @@ static int publish(struct pst_folder *folder, struct pst_str service, const char
         r = name_temporary(folder, name);
     }
     if (r < 0)
-        (void)unlinkat(folder->fd, TEMPORARY, 0);
+        (void)unlinkat(folder->fd, folder->temporary, 0);
     return r;
 }
 

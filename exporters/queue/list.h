@@ -20,6 +20,9 @@ struct pst_node {
     int64_t row;        /* on disk; 0: not there */
     const char *reason; /* once dropped */
     uint64_t held_ns;   /* its disk did not give it: not to be taken until then; 0: not held */
+    uint64_t done_before; /* what had left the queue when it was released last */
+    unsigned releases;
+    unsigned strikes; /* releases since the one before which others left the queue */
     bool taken;
     bool writing; /* the spool's thread has it */
     bool gone;    /* left the queue meanwhile: the thread frees it */
@@ -44,6 +47,8 @@ struct pst_queue {
     struct pst_node *oldest, *newest;
     size_t items, bytes, memory_bytes;
     size_t taken, taken_bytes, held;
+    uint64_t done; /* items that left it by pst_queue_done */
+    bool failing;  /* the last item that came back was released */
     struct pst_series_set busy; /* what was taken or is held */
     bool has_spool;
     struct pst_spool spool;

@@ -1,6 +1,7 @@
 /* The list of what waits. Bodies are shared with other exporters' queues, so the bound counts them
  * in each. With a spool a body may be on disk alone; the list itself is always in memory. */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -69,21 +70,28 @@ void pst_list_prepend(struct pst_queue *queue, struct pst_node *first, struct ps
 
 /* ---- dropping ---- */
 
-/* Moves the oldest node that is not with a consumer to the end of the drop list; false when there
- * is none. */
-static bool drop_oldest(struct pst_queue *queue, bool in_memory, const char *reason,
-                        struct pst_node ***drops)
+/* Moves a node to the end of the drop list. Its body leaves memory at once, so that no other is
+ * dropped for the room that it still takes. */
+static void drop(struct pst_queue *queue, struct pst_node *node, const char *reason,
+                 struct pst_node ***drops)
 {
-    struct pst_node *node = queue->oldest;
-    while (node && (node->taken || (in_memory && !node->item)))
-        node = node->newer;
-    if (!node)
-        return false;
     unlink_node(queue, node);
+    pst_list_unload(queue, node);
     node->reason = reason;
     node->newer = NULL;
     **drops = node;
     *drops = &node->newer;
+}
+
+/* The oldest node that is not with a consumer; false when there is none. */
+static bool drop_oldest(struct pst_queue *queue, const char *reason, struct pst_node ***drops)
+{
+    struct pst_node *node = queue->oldest;
+    while (node && node->taken)
+        node = node->newer;
+    if (!node)
+        return false;
+    drop(queue, node, reason, drops);
     return true;
 }
 
@@ -120,15 +128,29 @@ static void append(struct pst_queue *queue, struct pst_node *node)
         queue->spool.unwritten = node;
 }
 
+/* What is on disk as well leaves memory, not the queue. */
+static void keep_memory(struct pst_queue *queue, struct pst_node ***drops)
+{
+    size_t most = queue->bounds.max_memory_bytes;
+    struct pst_node *node = queue->oldest, *next;
+    for (; node && most && queue->memory_bytes > most; node = next) {
+        next = node->newer;
+        if (node->taken || !node->item)
+            continue;
+        if (node->row)
+            pst_list_unload(queue, node);
+        else
+            drop(queue, node, "queue_full", drops);
+    }
+}
+
 static void keep_bounds(struct pst_queue *queue, struct pst_node ***drops)
 {
     const struct pst_queue_bounds *bounds = &queue->bounds;
     bool more = true;
     while (more && (queue->items > bounds->max_items || queue->bytes > bounds->max_bytes))
-        more = drop_oldest(queue, false, "queue_full", drops);
-    more = bounds->max_memory_bytes > 0;
-    while (more && queue->memory_bytes > bounds->max_memory_bytes)
-        more = drop_oldest(queue, true, "queue_full", drops);
+        more = drop_oldest(queue, "queue_full", drops);
+    keep_memory(queue, drops);
 }
 
 /* Memory fills faster than the usual delay empties it. */
@@ -174,7 +196,7 @@ static void expire(struct pst_queue *queue, struct pst_node ***drops)
         if (now_ns - node->pushed_ns <= (int64_t)max_age_ns)
             break;
         if (!node->taken)
-            (void)drop_oldest(queue, false, "expired", drops);
+            drop(queue, node, "expired", drops);
         node = next;
     }
 }
@@ -185,21 +207,41 @@ static bool has_room(const struct pst_queue *queue, const struct pst_node *node)
     return !most || !queue->taken || queue->taken_bytes + node->body_bytes <= most;
 }
 
-/* Items are looked at oldest first and each is its series' oldest unless that series is busy, so
- * nothing overtakes in its own series. Where the first that may go finds no room nothing else goes,
- * so that a large one gets its turn. */
+/* Whose turn comes before: 0 at once. One item that a backend always answers with a passing error
+ * must not keep all others waiting: it goes last. While all fail each gets its try in turn. */
+static unsigned turn(const struct pst_queue *queue, const struct pst_node *node)
+{
+    if (node->strikes)
+        return UINT_MAX / 2 + node->strikes;
+    return queue->failing ? node->releases : 0;
+}
+
+/* Items are looked at oldest first and each is its series' oldest unless that series is busy or was
+ * passed over, so nothing overtakes in its own series. */
+static struct pst_node *find_turn(struct pst_queue *queue)
+{
+    struct pst_series_set passed = {0};
+    struct pst_node *best = NULL;
+    unsigned looked_at = 0;
+    for (struct pst_node *node = queue->oldest; node && looked_at < PST_MAX_QUEUE_LOOKAHEAD;
+         node = node->newer, looked_at++) {
+        if (node->taken || pst_series_has(&queue->busy, node->series) ||
+            pst_series_has(&passed, node->series))
+            continue;
+        if (!best || turn(queue, node) < turn(queue, best))
+            best = node;
+        if (turn(queue, best) == 0 || !pst_series_add(&passed, node->series))
+            break;
+    }
+    return best;
+}
+
+/* Where the first that may go finds no room nothing else goes, so that a large one gets its turn.
+ */
 static struct pst_node *find_free(struct pst_queue *queue)
 {
-    unsigned looked_at = 0;
-    for (struct pst_node *node = queue->oldest; node; node = node->newer) {
-        if (node->taken || pst_series_has(&queue->busy, node->series)) {
-            if (++looked_at >= PST_MAX_QUEUE_LOOKAHEAD)
-                return NULL;
-            continue;
-        }
-        return has_room(queue, node) ? node : NULL;
-    }
-    return NULL;
+    struct pst_node *node = find_turn(queue);
+    return node && has_room(queue, node) ? node : NULL;
 }
 
 /* Under the lock. */
@@ -275,11 +317,7 @@ static struct pst_node *take_one(struct pst_queue *queue, struct pst_node ***dro
             continue;
         }
         give_back(queue, node);
-        unlink_node(queue, node);
-        node->reason = "unreadable";
-        node->newer = NULL;
-        **drops = node;
-        *drops = &node->newer;
+        drop(queue, node, "unreadable", drops);
     }
     return NULL;
 }
@@ -304,6 +342,8 @@ void pst_queue_done(struct pst_queue *queue, struct pst_queue_entry *entry)
     struct pst_node *node = (struct pst_node *)entry;
     pthread_mutex_lock(&queue->lock);
     give_back(queue, node);
+    queue->done++;
+    queue->failing = false;
     unlink_node(queue, node);
     pst_list_discard(queue, node);
     pthread_mutex_unlock(&queue->lock);
@@ -311,8 +351,16 @@ void pst_queue_done(struct pst_queue *queue, struct pst_queue_entry *entry)
 
 void pst_queue_release(struct pst_queue *queue, struct pst_queue_entry *entry)
 {
+    struct pst_node *node = (struct pst_node *)entry;
     pthread_mutex_lock(&queue->lock);
-    give_back(queue, (struct pst_node *)entry);
+    give_back(queue, node);
+    queue->failing = true;
+    if (node->releases && node->done_before != queue->done)
+        node->strikes += node->strikes < UINT_MAX / 4;
+    node->releases += node->releases < UINT_MAX / 4;
+    node->done_before = queue->done;
+    if (node->row && presses(queue))
+        pst_list_unload(queue, node);
     pthread_mutex_unlock(&queue->lock);
 }
 
@@ -342,6 +390,14 @@ struct pst_queue *pst_queue_new(const struct pst_queue_bounds *bounds, const cha
         return NULL;
     }
     return queue;
+}
+
+void pst_queue_configure(struct pst_queue *queue, size_t max_bytes, uint64_t max_age_ns)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->bounds.max_bytes = max_bytes;
+    queue->bounds.max_age_ns = max_age_ns;
+    pthread_mutex_unlock(&queue->lock);
 }
 
 void pst_queue_hurry(struct pst_queue *queue)

@@ -120,7 +120,7 @@ static void settle(struct pst_queue *queue, struct batch *batch, bool written)
         node->writing = false;
         if (written)
             node->row = batch->rows[i].row;
-        else if (!node->gone)
+        else if (!node->gone && !node->reason) /* one that was dropped is on its way out */
             spool->unwritten = node;
         if (node->gone)
             pst_list_discard(queue, node);

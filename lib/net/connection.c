@@ -186,14 +186,14 @@ int pst_connection_wait(struct pst_connection *connection, bool want_write,
                             {.fd = pst_cancel_fd(cancel), .events = POLLIN}};
     if (want_write || connection->ssl_wants_write)
         fds[0].events |= POLLOUT;
-    if (connection->ssl && SSL_pending(connection->ssl) > 0)
-        return 0;
     for (;;) {
         uint64_t now_ns = pst_clock_monotonic_ns();
         if (pst_cancel_raised(cancel))
             return -ECANCELED;
         if (now_ns >= deadline_ns)
             return -ETIME;
+        if (connection->ssl && SSL_pending(connection->ssl) > 0)
+            return 0;
         uint64_t wait_ms = (deadline_ns - now_ns) / PST_NS_PER_MS + 1;
         int n = poll(fds, 2, wait_ms > 1000 ? 1000 : (int)wait_ms);
         if (n > 0 && fds[0].revents)

@@ -7,8 +7,9 @@
  *
  * With --series each profile goes out once for each of N services named series-0 and up.
  * A made profile has STACKS different leaves for each of THREADS named threads. It ends when all is
- * delivered or given up, or after --wait; then it stops the exporters with --stop as the deadline.
- * SIGTERM stops at once. */
+ * delivered or given up, or after --wait, but not before each exporter has had an answer, for which
+ * a busy machine may need longer; then it stops the exporters with --stop as the deadline. SIGTERM
+ * stops at once. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -26,6 +27,7 @@
 #include "profile/pprof.h"
 
 #define MAX_ITEMS 4096
+#define ANSWER_S  20.0
 
 static volatile sig_atomic_t terminated;
 extern char **environ;
@@ -191,6 +193,17 @@ static bool settled(struct pst_exporters *exporters, uint64_t pushed)
     return true;
 }
 
+static bool all_had_an_answer(struct pst_exporters *exporters)
+{
+    struct pst_exporter_status status[16];
+    size_t count = pst_exporters_status(exporters, status, 16);
+    for (size_t i = 0; i < count && i < 16; i++) {
+        if (status[i].delivered + status[i].dropped + status[i].failures == 0)
+            return false;
+    }
+    return true;
+}
+
 static json_t *status_json(struct pst_exporters *exporters)
 {
     struct pst_exporter_status status[16];
@@ -312,7 +325,8 @@ int main(int argc, char **argv)
     }
     uint64_t start_ns = pst_clock_monotonic_ns();
     uint64_t pushed = push_all(&options, exporters);
-    while (!terminated && !settled(exporters, pushed) && since(start_ns) < options.wait_s) {
+    while (!terminated && !settled(exporters, pushed) &&
+           since(start_ns) < (all_had_an_answer(exporters) ? 0 : ANSWER_S) + options.wait_s) {
         struct timespec pause = {.tv_nsec = 5000000};
         (void)nanosleep(&pause, NULL);
     }

@@ -232,6 +232,23 @@ def test_max_elapsed_time_gives_a_profile_up(push):
         assert result.seconds < 8
 
 
+def test_a_profile_that_is_always_answered_with_500_does_not_hold_up_the_others(push):
+    others = []
+
+    def handler(connection, _):
+        while request := faults.read_request(connection):
+            bad = b"series-0" in request[1]
+            refused = bad and len(others) < 16
+            if not bad:
+                others.append(request)
+            connection.sendall(faults.answer(500 if refused else 200))
+
+    with faults.serving(handler) as server:
+        result = push(to(server, **soon()), "--series", 5, "--repeat", 4, "--wait", 20, "made:2:5:cpu")
+        assert len(others) == 16 and result.exporters["pyroscope"]["delivered"] == 20, result.exporters
+        assert result.retried()["status_500"] >= 1
+
+
 def test_70_percent_of_errors_lose_nothing(push):
     count, lock = [0], threading.Lock()
     accepted = set()

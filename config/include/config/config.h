@@ -26,6 +26,8 @@ struct pst_config_tls {
     bool insecure, insecure_skip_verify;
 };
 
+#define PST_CONFIG_NAME_BYTES 64 /* of an exporter's name, with its NUL */
+
 /* One entry of exporters:. Names are Alloy's and the Collector's. Strings are "" when unset.
  * Secrets given by *_file or ${file:} are re-read by the snapshot's owner when they change. */
 struct pst_config_exporter {

@@ -43,7 +43,7 @@ enum pst_exporter_state {
 const char *pst_exporter_state_word(enum pst_exporter_state state);
 
 struct pst_exporter_status {
-    char name[64], type[16];
+    char name[PST_CONFIG_NAME_BYTES], type[16];
     enum pst_exporter_state state;
     uint64_t last_success_ns;    /* CLOCK_REALTIME; 0 never */
     uint64_t last_error_ns;      /* CLOCK_REALTIME; 0 never */

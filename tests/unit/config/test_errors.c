@@ -143,8 +143,8 @@ static const struct row rows[] = {
     {"exporters: [{type: parca, url: \"http://[::1\"}]\n", ":1:13", "no host", ""},
     {"exporters: [{type: parca, url: x, name: "
      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-     "aaaaaaaaaaaaaaaaaaaaaaaa}]\n",
-     ":1:13", "the name is too long", ""},
+     "aaaaaaaaaa}]\n",
+     ":1:13", "the name is too long", "63 characters"},
     {"exporters: [{type: parca, url: x, oauth2: {client_id: a, token_url: b, client_secret: s3cret,"
      " client_secret_file: c}}]\n",
      ":1:13", "both client_secret", ""},

@@ -104,6 +104,7 @@ static struct pst_config *load(const char *const *overrides, size_t count)
 }
 
 static struct pst_config_exporter settings;
+static const char *spool_size = "spool.max_size=256MiB";
 static char folder[] = "/tmp/pystrobe-runner-XXXXXX";
 
 static struct pst_instance instance(void)
@@ -113,11 +114,11 @@ static struct pst_instance instance(void)
     static int number;
     char spool[96];
     (void)snprintf(spool, sizeof(spool), "spool.directory=%s/%d", folder, number++);
-    const char *overrides[] = {spool};
+    const char *overrides[] = {spool, spool_size};
     struct pst_exporter *made = NULL;
     assert_int_equal(fake_create(&settings, &made, NULL), 0);
     return (struct pst_instance){
-        .type = &fake, .exporter = made, .settings = &settings, .config = load(overrides, 1)};
+        .type = &fake, .exporter = made, .settings = &settings, .config = load(overrides, 2)};
 }
 
 static struct pst_worker *start_lanes(enum pst_export_word word, unsigned lanes)
@@ -252,6 +253,23 @@ static void a_replacement_takes_over_the_queue_at_once(void **state)
     assert_int_equal(atomic_load(&destroyed), 2);
 }
 
+static void a_replacement_brings_the_bounds_of_the_queue(void **state)
+{
+    struct pst_worker *worker = start(PST_EXPORT_RETRY);
+    struct pst_exporter_status status;
+    for (int n = 1; n <= 2500; n++)
+        push(worker, n);
+    pst_worker_status(worker, &status);
+    assert_int_equal(status.queue_items, 2500);
+    spool_size = "spool.max_size=1MiB";
+    pst_worker_replace(worker, instance());
+    spool_size = "spool.max_size=256MiB";
+    push(worker, 2501);
+    pst_worker_status(worker, &status);
+    assert_true(status.queue_bytes <= 1 << 20);
+    end(worker);
+}
+
 /* ---- lanes ---- */
 
 static void wait_for(atomic_int *number, int least)
@@ -380,6 +398,7 @@ int main(void)
         cmocka_unit_test(a_retry_keeps_the_item_and_the_end_tries_once_more),
         cmocka_unit_test(a_hanging_attempt_is_cancelled),
         cmocka_unit_test(a_replacement_takes_over_the_queue_at_once),
+        cmocka_unit_test(a_replacement_brings_the_bounds_of_the_queue),
         cmocka_unit_test(lanes_send_at_once_and_each_series_in_order),
         cmocka_unit_test(a_dead_backend_sees_one_attempt_at_a_time),
         cmocka_unit_test(the_end_uses_all_lanes_at_once),

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -154,6 +155,72 @@ static void past_its_age_a_file_goes(void **state)
     pst_folder_free(folder);
 }
 
+enum { WRITES = 40, CONTENT_BYTES = 1 << 18 };
+
+/* Writes files of one letter. */
+static void *write_many(void *letter)
+{
+    struct pst_folder *folder = NULL;
+    char *content = malloc(CONTENT_BYTES);
+    memset(content, *(char *)letter, CONTENT_BYTES);
+    struct pst_str data = {content, CONTENT_BYTES};
+    int failures = pst_folder_open(directory, 0, 0, &folder) < 0;
+    for (int n = 0; n < WRITES && !failures; n++)
+        failures = pst_folder_write(folder, pst_str(letter), "cpu", TIME_NS, data) < 0;
+    pst_folder_free(folder);
+    free(content);
+    return failures ? letter : NULL;
+}
+
+static void two_that_write_into_one_folder_do_not_mix_their_files(void **state)
+{
+    char letters[2][2] = {"a", "b"};
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_many, letters[i]), 0);
+    for (int i = 0; i < 2; i++) {
+        void *failed = NULL;
+        assert_int_equal(pthread_join(threads[i], &failed), 0);
+        assert_null(failed);
+    }
+    assert_int_equal(each_file(false, NULL), 2 * WRITES);
+    DIR *dir = opendir(directory);
+    for (struct dirent *found = readdir(dir); found; found = readdir(dir)) {
+        struct stat st;
+        char ends[2] = {0};
+        if (found->d_name[0] == '.')
+            continue;
+        int fd = openat(dirfd(dir), found->d_name, O_RDONLY | O_CLOEXEC);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_size, CONTENT_BYTES);
+        assert_int_equal(pread(fd, &ends[0], 1, 0), 1);
+        assert_int_equal(pread(fd, &ends[1], 1, CONTENT_BYTES - 1), 1);
+        assert_int_equal(ends[0], found->d_name[0]);
+        assert_int_equal(ends[1], found->d_name[0]);
+        (void)close(fd);
+    }
+    (void)closedir(dir);
+}
+
+static void what_a_crash_left_half_written_goes(void **state)
+{
+    static const char *const names[] = {".pystrobe-writing-00", ".pystrobe-writing-01"};
+    struct pst_folder *folder = NULL;
+    char path[512];
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
+        int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+        struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+        assert_int_equal(i == 0 ? futimens(fd, times) : 0, 0);
+        (void)close(fd);
+    }
+    assert_int_equal(pst_folder_open(directory, 0, 0, &folder), 0);
+    assert_int_equal(pst_folder_write(folder, PST_STR("shop"), "cpu", TIME_NS, PST_STR("x")), 0);
+    pst_folder_free(folder);
+    assert_int_equal(each_file(false, NULL), 2); /* another may be writing the newer one */
+    assert_int_equal(access(path, F_OK), 0);
+}
+
 static void a_planted_link_is_not_followed(void **state)
 {
     struct pst_folder *folder = NULL;
@@ -183,6 +250,8 @@ int main(void)
         IN_A_FOLDER(files_are_whole_private_and_numbered),
         IN_A_FOLDER(past_its_size_the_oldest_goes_and_strangers_stay),
         IN_A_FOLDER(past_its_age_a_file_goes),
+        IN_A_FOLDER(two_that_write_into_one_folder_do_not_mix_their_files),
+        IN_A_FOLDER(what_a_crash_left_half_written_goes),
         IN_A_FOLDER(a_planted_link_is_not_followed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,6 +65,21 @@ static void past_its_bytes_the_oldest_goes(void **state)
                         "queue_full:1 queue_full:2 too_large:6 shutdown:3 shutdown:4 shutdown:5");
 }
 
+/* As while a disk refuses: what fills memory is the only copy. */
+static void past_its_memory_no_more_goes_than_has_to(void **state)
+{
+    struct pst_queue_bounds bounds = {1 << 20, 100, 0, 0, 3000};
+    struct pst_queue_owner owner = {.dropped = on_drop};
+    log_text[0] = '\0';
+    struct pst_queue *queue = pst_queue_new(&bounds, NULL, NULL, &owner);
+    for (int n = 1; n <= 5; n++)
+        push(queue, n, 1000);
+    assert_string_equal(log_text, "queue_full:1 queue_full:2");
+    assert_int_equal(pst_queue_stats(queue).items, 3);
+    assert_int_equal(pst_queue_stats(queue).memory_bytes, 3000);
+    pst_queue_free(queue, "shutdown", false);
+}
+
 static void what_is_being_sent_is_not_dropped(void **state)
 {
     struct pst_queue *queue = make(1 << 20, 2, 0);
@@ -94,6 +109,17 @@ static void what_is_too_old_expires(void **state)
     pst_clock_set_source(NULL, NULL);
 }
 
+static void new_bounds_hold_from_the_next_push_on(void **state)
+{
+    struct pst_queue *queue = make(1 << 20, 100, 0);
+    for (int n = 1; n <= 4; n++)
+        push(queue, n, 1000);
+    pst_queue_configure(queue, 2 * (1000 + PST_QUEUE_ITEM_BYTES), 0);
+    push(queue, 5, 1000);
+    assert_string_equal(log_text, "queue_full:1 queue_full:2 queue_full:3");
+    pst_queue_free(queue, "shutdown", false);
+}
+
 static void a_series_is_with_one_consumer_at_a_time_and_in_order(void **state)
 {
     struct pst_queue *queue = make(1 << 20, 100, 0);
@@ -119,6 +145,39 @@ static void a_series_is_with_one_consumer_at_a_time_and_in_order(void **state)
     assert_string_equal(log_text, "");
     pst_queue_free(queue, "shutdown", false);
     assert_string_equal(log_text, "shutdown:2 shutdown:4");
+}
+
+static void what_fails_while_others_get_through_lets_them_go_first(void **state)
+{
+    struct pst_queue *queue = make(1 << 20, 100, 0);
+    push_of(queue, "bad", 1, 10);
+    push_of(queue, "a", 2, 10);
+    push_of(queue, "a", 3, 10);
+    push_of(queue, "bad", 4, 10);
+    push_of(queue, "b", 5, 10);
+    assert_int_equal(take(queue), 1);
+    pst_queue_release(queue, taken);
+    assert_int_equal(take(queue), 2); /* others have their try */
+    pst_queue_release(queue, taken);
+    assert_int_equal(take(queue), 5);
+    pst_queue_release(queue, taken);
+    assert_int_equal(take(queue), 1); /* each in turn */
+    pst_queue_release(queue, taken);
+    assert_int_equal(take(queue), 2);
+    pst_queue_done(queue, taken);
+    assert_int_equal(take(queue), 1); /* the backend is back: the oldest first */
+    pst_queue_release(queue, taken);
+    assert_int_equal(take(queue), 3); /* it is the item: all others first, in their order */
+    pst_queue_done(queue, taken);
+    assert_int_equal(take(queue), 5);
+    pst_queue_done(queue, taken);
+    assert_int_equal(take(queue), 1);
+    pst_queue_release(queue, taken);
+    assert_int_equal(take(queue), 1);
+    pst_queue_done(queue, taken);
+    assert_int_equal(take(queue), 4); /* and nothing has overtaken in its own series */
+    pst_queue_free(queue, "shutdown", false);
+    assert_string_equal(log_text, "shutdown:4");
 }
 
 static void what_consumers_have_is_bounded_in_bytes(void **state)
@@ -179,9 +238,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(oldest_comes_first_and_release_keeps_its_place),
         cmocka_unit_test(past_its_bytes_the_oldest_goes),
+        cmocka_unit_test(past_its_memory_no_more_goes_than_has_to),
         cmocka_unit_test(what_is_being_sent_is_not_dropped),
         cmocka_unit_test(what_is_too_old_expires),
+        cmocka_unit_test(new_bounds_hold_from_the_next_push_on),
         cmocka_unit_test(a_series_is_with_one_consumer_at_a_time_and_in_order),
+        cmocka_unit_test(what_fails_while_others_get_through_lets_them_go_first),
         cmocka_unit_test(what_consumers_have_is_bounded_in_bytes),
         cmocka_unit_test(random_use_counts_every_item_once),
     };

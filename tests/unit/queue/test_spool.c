@@ -128,6 +128,39 @@ static void past_its_memory_it_is_on_disk_alone(void **state)
     pst_queue_free(queue, "shutdown", false);
 }
 
+static int64_t rows_on_disk(void)
+{
+    char path[64];
+    sqlite3 *db = NULL;
+    sqlite3_stmt *count = NULL;
+    int64_t rows = -1;
+    (void)snprintf(path, sizeof(path), "%s/test.queue", directory);
+    if (pst_db_open(path, 64, true, &db) == 0 &&
+        sqlite3_prepare_v2(db, "SELECT count(*) FROM item", -1, &count, NULL) == SQLITE_OK &&
+        sqlite3_step(count) == SQLITE_ROW)
+        rows = sqlite3_column_int64(count, 0);
+    (void)sqlite3_finalize(count);
+    pst_db_close(&db);
+    return rows;
+}
+
+static void what_is_on_disk_leaves_memory_and_not_the_queue(void **state)
+{
+    struct pst_queue *queue = start(8 << 20, 64 << 10);
+    pst_queue_hurry(queue);
+    for (int n = 1; n <= 7; n++)
+        push_of(queue, "shop", n, 4000);
+    eventually(rows_on_disk() == 7);
+    for (int n = 8; n <= 22; n++)
+        push_of(queue, "shop", n, 4000);
+    assert_string_equal(log_text, "");
+    for (int n = 1; n <= 22; n++) {
+        assert_int_equal(take(queue), n);
+        pst_queue_done(queue, taken);
+    }
+    pst_queue_free(queue, "shutdown", false);
+}
+
 static void past_its_bytes_the_oldest_goes_from_disk_too(void **state)
 {
     struct pst_queue *queue = start(10 * (4000 + PST_QUEUE_ITEM_BYTES), 16 << 10);
@@ -206,6 +239,42 @@ static void a_disk_that_is_full_leaves_it_in_memory(void **state)
     pst_queue_free(queue, "shutdown", false);
     queue = start(8 << 20, 16 << 10);
     assert_int_equal(pst_queue_stats(queue).items, left);
+    pst_queue_free(queue, "shutdown", false);
+}
+
+static void on_drop_wait_for_the_disk(void *context, const struct pst_queue_drop *dropped)
+{
+    on_drop(context, dropped);
+    if (dropped->time_ns == 1)
+        eventually(atomic_load(&disk_error) != 0);
+}
+
+/* Between its leaving the list and its end the disk refuses the batch that it was in. */
+static void what_is_dropped_while_the_disk_refuses_it_is_not_queued_again(void **state)
+{
+    char path[64];
+    sqlite3 *other = NULL;
+    struct pst_queue_bounds bounds = {1 << 20, 2, 0, 0, 1 << 20};
+    struct pst_queue_owner owner = {NULL, on_drop_wait_for_the_disk, on_loaded, on_disk};
+    atomic_store(&loads, 0);
+    struct pst_queue *queue = pst_queue_new(&bounds, directory, "test", &owner);
+    eventually(atomic_load(&loads) == 1);
+    (void)snprintf(path, sizeof(path), "%s/test.queue", directory);
+    assert_int_equal(pst_db_open(path, 64, false, &other), 0);
+    assert_int_equal(pst_db_exec(other, "BEGIN IMMEDIATE"), 0);
+    pst_queue_hurry(queue);
+    push_of(queue, "shop", 1, 100);
+    struct timespec begun = {.tv_nsec = 200000000}; /* the disk's thread waits for the other */
+    (void)nanosleep(&begun, NULL);
+    push_of(queue, "shop", 2, 100);
+    push_of(queue, "shop", 3, 100); /* 1 goes */
+    assert_string_equal(log_text, "queue_full:1");
+    pst_db_close(&other);
+    pst_queue_free(queue, "shutdown", false);
+    assert_string_equal(log_text, "queue_full:1");
+    queue = start(1 << 20, 1 << 20);
+    assert_int_equal(pst_queue_stats(queue).items, 2);
+    assert_int_equal(take(queue), 2);
     pst_queue_free(queue, "shutdown", false);
 }
 
@@ -382,9 +451,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_DISK(what_waits_survives_the_process_in_order),
         ON_DISK(past_its_memory_it_is_on_disk_alone),
+        ON_DISK(what_is_on_disk_leaves_memory_and_not_the_queue),
         ON_DISK(past_its_bytes_the_oldest_goes_from_disk_too),
         ON_DISK(a_process_that_is_killed_loses_only_the_last_moment),
         ON_DISK(a_disk_that_is_full_leaves_it_in_memory),
+        ON_DISK(what_is_dropped_while_the_disk_refuses_it_is_not_queued_again),
         ON_DISK(a_damaged_file_is_begun_anew),
         ON_DISK(a_file_damaged_behind_its_first_page_is_begun_anew),
         ON_DISK(a_table_of_another_shape_is_begun_anew),

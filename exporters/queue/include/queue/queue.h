@@ -49,6 +49,8 @@ struct pst_queue_owner {
  * the file has been read nothing is given out. */
 struct pst_queue *pst_queue_new(const struct pst_queue_bounds *bounds, const char *directory,
                                 const char *name, const struct pst_queue_owner *owner);
+/* New bounds for the bytes and the age; what is too much goes with the next push. */
+void pst_queue_configure(struct pst_queue *queue, size_t max_bytes, uint64_t max_age_ns);
 /* Writes what is not written, for at most PST_QUEUE_END_NS, and drops with the reason what does not
  * survive; with forget all of it, and the file. Consumers must be done. */
 struct pst_queue *pst_queue_free(struct pst_queue *queue, const char *reason, bool forget);
@@ -65,7 +67,9 @@ struct pst_queue_entry {
     const struct pst_item *item;
     struct pst_export_progress progress;
 };
-/* The oldest item whose series nobody has; reads the disk when it is only there. False when there
+/* The oldest item whose series nobody has; while items are released, the one that was released least
+ * often, and last of all one that was released again although others were done meanwhile. Reads the
+ * disk when it is only there. False when there
  * is none now: the queue is empty, all that waits has to stay behind what others took, or the bytes
  * that may be taken are used up. */
 bool pst_queue_take(struct pst_queue *queue, struct pst_queue_entry **ret);
