@@ -30,13 +30,48 @@ static int note_service(void *context, const struct pst_store_service *service)
     return pst_buf_puts(&names->text, name) == 0 ? 0 : 1;
 }
 
+struct sought {
+    struct pst_str name;
+    bool found;
+};
+
+static int seek_service(void *context, const struct pst_store_service *service)
+{
+    struct sought *sought = context;
+    sought->found = pst_str_eq(service->name, sought->name);
+    return sought->found ? 1 : 0;
+}
+
+/* Whether a process has that name now, or had it in the last hour. */
+static bool is_known(struct pst_server *server, struct pst_str name)
+{
+    struct sought sought = {name, false};
+    struct pst_target_snapshot *targets =
+        server->hooks.targets ? server->hooks.targets(server->hooks.context) : NULL;
+    for (size_t i = 0; targets && i < targets->count && !sought.found; i++)
+        sought.found =
+            targets->rows[i].service && pst_str_eq(pst_str(targets->rows[i].service), name);
+    pst_target_snapshot_unref(targets);
+    int64_t now_ns = (int64_t)pst_clock_realtime_ns();
+    if (!sought.found && server->store)
+        (void)pst_store_services(server->store, now_ns - 3600 * (int64_t)PST_NS_PER_S, now_ns,
+                                 seek_service, &sought);
+    return sought.found;
+}
+
 /* Without service= there must be exactly one to take. */
 static bool choose_service(struct pst_request *request, struct names *names, struct pst_str *ret,
                            struct pst_answer *answer)
 {
     *ret = pst_request_argument(request, "service");
-    if (ret->len > 0)
+    if (ret->len > 0 && is_known(request->server, *ret))
         return true;
+    if (ret->len > 0) {
+        pst_answer_text(answer, MHD_HTTP_NOT_FOUND,
+                        "no such service: %.*s; /debug/targets lists them",
+                        (int)(ret->len < 200 ? ret->len : 200), ret->ptr);
+        return false;
+    }
     int64_t now_ns = (int64_t)pst_clock_realtime_ns();
     if (request->server->store)
         (void)pst_store_services(request->server->store, now_ns - 600 * (int64_t)PST_NS_PER_S,

@@ -1,4 +1,5 @@
 """A backend that is down, a daemon that is killed, an agent that is started again: nothing that waited is lost."""
+import contextlib
 import os
 import signal
 import time
@@ -45,8 +46,9 @@ def accepted(backend):
 
 def daemon_of(running):
     for child in open(f"/proc/{running.pid}/task/{running.pid}/children", encoding="ascii").read().split():
-        if b"__daemon" in open(f"/proc/{child}/cmdline", "rb").read():
-            return int(child)
+        with contextlib.suppress(OSError):  # it may end meanwhile
+            if b"__daemon" in open(f"/proc/{child}/cmdline", "rb").read():
+                return int(child)
     return None
 
 

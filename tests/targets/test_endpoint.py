@@ -134,6 +134,8 @@ def test_pull_is_bounded_and_says_what_it_wants(address):
     assert ask(address, "/debug/pprof/profile?service=live&seconds=0")[0] == 400
     status, _, body = ask(address, "/debug/pprof/profile?seconds=1")
     assert status == 400 and b"shop-web" in body and b"live" in body
+    status, _, body = ask(address, "/debug/pprof/profile?service=liev&seconds=30")
+    assert status == 404 and b"liev" in body
     results = []
     threads = [
         threading.Thread(target=lambda: results.append(ask(address, "/debug/pprof/profile?service=live&seconds=4", timeout=60)[0]))
