@@ -160,6 +160,18 @@ static void take_proxies(struct pst_load *load, struct pst_config_exporter *expo
         exporter->no_proxy = pst_load_copy(load, pst_str(none));
 }
 
+/* ${label} that ends and has a name. */
+static bool tenant_ok(const char *text)
+{
+    for (text = strstr(text, "${"); text; text = strstr(text, "${")) {
+        const char *close = strchr(text, '}');
+        if (!close || close == text + 2)
+            return false;
+        text = close;
+    }
+    return true;
+}
+
 static int finish_network(struct pst_load *load, struct pst_config_exporter *exporter)
 {
     int rc;
@@ -174,6 +186,8 @@ static int finish_network(struct pst_load *load, struct pst_config_exporter *exp
     if (exporter->retry_initial_ns > exporter->retry_max_ns)
         return refuse(load, exporter, NULL,
                       "retry_on_failure: initial_interval is longer than max_interval");
+    if (exporter->tenant && !tenant_ok(exporter->tenant))
+        return refuse(load, exporter, "write ${namespace}", "tenant: a ${ without a name or its }");
     take_proxies(load, exporter);
     if (!exporter->proxy_url || !exporter->no_proxy)
         return refuse(load, exporter, NULL, "out of memory");

@@ -71,6 +71,15 @@ static int make_instances(struct pst_config *config, struct pst_instance **ret,
     return 0;
 }
 
+int pst_exporters_check(struct pst_config *config, struct pst_error *error)
+{
+    struct pst_instance *instances = NULL;
+    int r = make_instances(config, &instances, error);
+    if (r == 0)
+        free_instances(instances, config->exporter_count);
+    return r;
+}
+
 /* Ends the workers together: all are told before the first is waited for. */
 static void end_workers(struct pst_worker **workers, size_t count, uint64_t deadline_ns,
                         const char *reason)

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "commands_internal.h"
 #include "config/config.h"
+#include "exporters/runner.h"
 #include "load.h"
 
 struct args {
@@ -41,6 +42,7 @@ static void print_warnings(const struct pst_config *config)
 
 static int check(const struct pst_config_args *args)
 {
+    struct pst_error error = {0};
     struct pst_config *config;
     int code;
 
@@ -50,9 +52,14 @@ static int check(const struct pst_config_args *args)
     if (code != PST_EXIT_OK)
         return code;
     print_warnings(config);
-    (void)printf("%s: valid\n", args->file);
+    if (pst_exporters_check(config, &error) < 0) {
+        pst_error_print(stderr, &error);
+        code = PST_EXIT_USAGE;
+    } else {
+        (void)printf("%s: valid\n", args->file);
+    }
     (void)pst_config_unref(config);
-    return PST_EXIT_OK;
+    return code;
 }
 
 static int show(const struct pst_config_args *args)

@@ -14,12 +14,12 @@ struct pst_node {
     struct pst_node *older, *newer;
     struct pst_item *item; /* NULL while it is on disk alone */
     size_t body_bytes;
-    int64_t time_ns;    /* the item's */
-    uint64_t series;    /* names the series; equal for two of them only by chance */
-    int64_t pushed_ns;  /* CLOCK_MONOTONIC; below 0 when an earlier boot pushed it */
-    int64_t row;        /* on disk; 0: not there */
-    const char *reason; /* once dropped */
-    uint64_t held_ns;   /* its disk did not give it: not to be taken until then; 0: not held */
+    int64_t time_ns;      /* the item's */
+    uint64_t series;      /* names the series; equal for two of them only by chance */
+    int64_t pushed_ns;    /* CLOCK_MONOTONIC; below 0 when an earlier boot pushed it */
+    int64_t row;          /* on disk; 0: not there */
+    const char *reason;   /* once dropped */
+    uint64_t held_ns;     /* its disk did not give it: not to be taken until then; 0: not held */
     uint64_t done_before; /* what had left the queue when it was released last */
     unsigned releases;
     unsigned strikes; /* releases since the one before which others left the queue */
@@ -47,8 +47,8 @@ struct pst_queue {
     struct pst_node *oldest, *newest;
     size_t items, bytes, memory_bytes;
     size_t taken, taken_bytes, held;
-    uint64_t done; /* items that left it by pst_queue_done */
-    bool failing;  /* the last item that came back was released */
+    uint64_t done;              /* items that left it by pst_queue_done */
+    bool failing;               /* the last item that came back was released */
     struct pst_series_set busy; /* what was taken or is held */
     bool has_spool;
     struct pst_spool spool;

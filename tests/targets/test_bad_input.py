@@ -56,6 +56,18 @@ def test_config_error_names_file_line_and_column(pystrobe, tmp_path, command, te
     assert remedy in line
 
 
+@pytest.mark.parametrize("entry, text", [
+    ('{type: parca, url: "http://me:word@localhost"}', "user and password in the URL"),
+    ('{type: parca, url: localhost, headers: {Content-Type: x}}', "cannot be sent with gRPC"),
+    ('{type: pyroscope, url: "http://localhost/?a=b"}', "a query or a fragment"),
+])
+def test_what_an_exporter_does_not_take_is_found_by_the_check_as_by_the_agent(pystrobe, tmp_path, entry, text):
+    path = tmp_path / "pystrobe.yaml"
+    path.write_text(f"store: {{directory: {tmp_path}/state}}\nspool: {{directory: {tmp_path}/state}}\nexporters: [{entry}]\n", encoding="utf-8")
+    lines = [one_line(run(pystrobe, *command, path), USAGE) for command in (("config", "check"), ("agent", "--config"))]
+    assert lines[0] == lines[1] and lines[0].startswith(f"pystrobe: {path}:3:13: ") and text in lines[0]
+
+
 def test_config_file_that_is_not_there(pystrobe):
     line = one_line(run(pystrobe, "agent", "--config", "/not/there.yaml"), USAGE)
     assert line.startswith("pystrobe: /not/there.yaml: ") and "No such file" in line

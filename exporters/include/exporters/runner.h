@@ -17,6 +17,9 @@ struct pst_exporters;
 int pst_exporters_new(struct pst_config *config, struct pst_exporters **ret,
                       struct pst_error *error);
 
+/* Only the checks of pst_exporters_new: starts nothing. */
+int pst_exporters_check(struct pst_config *config, struct pst_error *error);
+
 /* Queues the item for every exporter (references it); never blocks. What does not fit pushes the
  * oldest out, counted. */
 void pst_exporters_push(struct pst_exporters *exporters, struct pst_item *item);

@@ -145,6 +145,9 @@ static const struct row rows[] = {
      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
      "aaaaaaaaaa}]\n",
      ":1:13", "the name is too long", "63 characters"},
+    {"exporters: [{type: pyroscope, url: x, tenant: \"a-${namespace\"}]\n", ":1:13", "tenant",
+     "${namespace}"},
+    {"exporters: [{type: pyroscope, url: x, tenant: \"${}\"}]\n", ":1:13", "tenant", ""},
     {"exporters: [{type: parca, url: x, oauth2: {client_id: a, token_url: b, client_secret: s3cret,"
      " client_secret_file: c}}]\n",
      ":1:13", "both client_secret", ""},

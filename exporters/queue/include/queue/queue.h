@@ -67,11 +67,10 @@ struct pst_queue_entry {
     const struct pst_item *item;
     struct pst_export_progress progress;
 };
-/* The oldest item whose series nobody has; while items are released, the one that was released least
- * often, and last of all one that was released again although others were done meanwhile. Reads the
- * disk when it is only there. False when there
- * is none now: the queue is empty, all that waits has to stay behind what others took, or the bytes
- * that may be taken are used up. */
+/* The oldest item whose series nobody has; while items are released, the one that was released
+ * least often, and last of all one that was released again although others were done meanwhile.
+ * Reads the disk when it is only there. False when there is none now: the queue is empty, all that
+ * waits has to stay behind what others took, or the bytes that may be taken are used up. */
 bool pst_queue_take(struct pst_queue *queue, struct pst_queue_entry **ret);
 /* The taken item leaves the queue, delivered or given up: the caller counts it. */
 void pst_queue_done(struct pst_queue *queue, struct pst_queue_entry *entry);
