@@ -122,10 +122,21 @@ struct pst_codes *pst_codes_free(struct pst_codes *codes)
 void pst_codes_reset(struct pst_codes *codes)
 {
     forget_addresses(codes);
-    codes->request_count = 0;
-    codes->public_count = 0;
-    pst_map_clear(codes->by_content);
+    pst_map_release(codes->by_address);
+    pst_map_release(codes->by_content);
     pst_intern_clear(codes->strings);
+    free(codes->entries);
+    free(codes->publics);
+    codes->entries = NULL;
+    codes->publics = NULL;
+    codes->request_count = codes->cap = codes->public_count = codes->public_cap = 0;
+}
+
+size_t pst_codes_bytes(const struct pst_codes *codes)
+{
+    return codes->line_bytes + pst_intern_bytes(codes->strings) + pst_map_bytes(codes->by_address) +
+           pst_map_bytes(codes->by_content) + codes->cap * sizeof(*codes->entries) +
+           codes->public_cap * sizeof(*codes->publics);
 }
 
 uint32_t pst_codes_find(const struct pst_codes *codes, uint64_t address)
