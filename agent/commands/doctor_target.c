@@ -113,7 +113,7 @@ void pst_doctor_target(struct pst_report *report, const struct pst_rights *right
         report_denied(report, rights, pid);
     else if (rc == -ESRCH)
         pst_report(report, PST_CHECK_FAILED, name, "`pystrobe ps` lists the Python processes",
-                   "no such process%s", rights->hidden ? ", or one that hidepid keeps hidden" : "");
+                   "no such process");
     else if (rc == -ENOENT)
         pst_report(report, PST_CHECK_FAILED, name, "`pystrobe ps` lists the Python processes",
                    "not a CPython process");

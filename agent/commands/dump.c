@@ -26,6 +26,8 @@ const struct pst_option pst_options_dump[] = {
             "also hide values whose names match this; none: hide no value at all"),
     DUMP_FLAG(json, 'j', "json", "print JSON"),
     DUMP_FLAG(full_filenames, 0, "full-filenames", "do not shorten file names"),
+    DUMP_FLAG(class_names, 0, "class-names",
+              "methods as CLASS.NAME on versions before 3.11 too, by the type of self or cls"),
     DUMP_FLAG(native, 'n', "native",
               "frames of C, C++ and Cython too; stops each thread of a process for a moment"),
     DUMP_FLAG(blocking, 0, "blocking",

@@ -20,7 +20,7 @@ struct pst_dump_args {
     struct pst_option_strings redact;
     const char *core;
     unsigned locals;
-    bool json, subprocesses, blocking, nonblocking, native, full_filenames;
+    bool json, subprocesses, blocking, nonblocking, native, full_filenames, class_names;
 };
 
 /* Everything is about this many processes at most: those named and, with --subprocesses, theirs. */

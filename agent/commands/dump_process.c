@@ -147,6 +147,7 @@ enum pst_verdict pst_dump_runtime(struct pst_dump *dump, struct pst_memory *memo
     if (dump->facts->second.hexversion)
         (void)pst_python_attach_second(dump->python, &dump->facts->second);
     pst_python_keep_places(dump->python);
+    pst_python_name_classes(dump->python, dump->args->class_names);
     list_tids(dump);
     verdict = read_held(dump, memory, hold);
     if (verdict == PST_V_OK) {

@@ -60,6 +60,8 @@ const struct pst_option pst_options_record[] = {
     RECORD_FLAG(files.functions, 'F', "function",
                 "first line of the function instead of the current one"),
     RECORD_FLAG(files.no_lines, 0, "nolineno", "no line numbers in frames"),
+    RECORD_FLAG(class_names, 0, "class-names",
+                "methods as CLASS.NAME on versions before 3.11 too, by the type of self or cls"),
     RECORD_FLAG(files.full_filenames, 0, "full-filenames", "do not shorten file names"),
     RECORD_FLAG(files.flame, 0, "flame", "root at the bottom instead of the top"),
     {.kind = PST_OPTION_STRING,
@@ -244,6 +246,7 @@ static int sample(struct pst_record *record)
         .times =
             record->format == PST_FORMAT_SPEEDSCOPE || record->format == PST_FORMAT_CHROMETRACE,
         .native = record->args.native,
+        .class_names = record->args.class_names,
     };
     struct rlimit files;
     int code;

@@ -13,7 +13,7 @@ struct pst_record_args {
     const char *diff;
     uint64_t duration_ns;
     bool has_duration, subprocesses, idle, gil, quiet;
-    bool nonblocking, native, capture, hide_progress;
+    bool nonblocking, native, class_names, capture, hide_progress;
 };
 
 struct pst_record {

@@ -12,7 +12,7 @@ struct pst_top_args {
     struct pst_option_pids pids;
     const char *mode;
     uint64_t rate, delay_ns;
-    bool subprocesses, idle, gil, full_filenames, once, json, nonblocking, native;
+    bool subprocesses, idle, gil, full_filenames, once, json, nonblocking, native, class_names;
 };
 
 struct pst_top_run {

@@ -1,6 +1,5 @@
 /* The code cache of one target. Keyed by address; an entry counts only while its header reads the
- * same, since freed code objects leave their addresses to others. Public ids stand for what people
- * see (names, file, first line) and outlive addresses. */
+ * same, since freed code objects leave their addresses to others. */
 #include "codes.h"
 
 #include <errno.h>
@@ -8,7 +7,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/intern.h"
 #include "base/limits.h"
 #include "base/map.h"
 #include "text.h"
@@ -17,11 +15,6 @@ enum {
     REQUESTS_MAX = 1000, /* two pieces each would still be few calls */
     TYPE_NAME_BYTES = 8,
     PROBE_BYTES = 16, /* length and hash of a name */
-};
-
-struct public_key {
-    uint32_t qualname, name, filename;
-    int32_t first_line;
 };
 
 struct request {
@@ -40,11 +33,9 @@ struct pst_codes {
     struct pst_code *entries;
     uint32_t count, cap, serial;
     size_t line_bytes;
+    bool any_lineless;
 
-    struct pst_intern *strings;
-    struct pst_map *by_content; /* struct public_key -> u32 id */
-    struct pst_py_code *publics;
-    uint32_t public_count, public_cap;
+    struct pst_publics *publics;
 
     struct request *requests;
     uint32_t request_count, request_cap;
@@ -79,12 +70,10 @@ struct pst_codes *pst_codes_new(struct pst_memory *memory, const struct pst_layo
     codes->spans = *spans;
     codes->code_type = code_type;
     codes->by_address = pst_map_new(sizeof(uint64_t), sizeof(uint32_t), PST_MAX_CODES_PER_TARGET);
-    codes->by_content =
-        pst_map_new(sizeof(struct public_key), sizeof(uint32_t), PST_MAX_CODES_PER_TARGET);
-    codes->strings = pst_intern_new(3 * PST_MAX_CODES_PER_TARGET, PST_MAX_CODE_TEXT_BYTES);
+    codes->publics = pst_publics_new();
     pst_buf_init(&codes->text, PST_MAX_STRING_BYTES);
     pst_buf_init(&codes->table, PST_MAX_LINETABLE_BYTES);
-    if (!codes->by_address || !codes->by_content || !codes->strings)
+    if (!codes->by_address || !codes->publics)
         return pst_codes_free(codes);
     return codes;
 }
@@ -106,12 +95,10 @@ struct pst_codes *pst_codes_free(struct pst_codes *codes)
         return NULL;
     forget_addresses(codes);
     pst_map_free(codes->by_address);
-    pst_map_free(codes->by_content);
-    pst_intern_free(codes->strings);
+    pst_publics_free(codes->publics);
     pst_buf_done(&codes->text);
     pst_buf_done(&codes->table);
     free(codes->entries);
-    free(codes->publics);
     free(codes->requests);
     free(codes->headers);
     free(codes->pieces);
@@ -122,21 +109,9 @@ struct pst_codes *pst_codes_free(struct pst_codes *codes)
 void pst_codes_reset(struct pst_codes *codes)
 {
     forget_addresses(codes);
-    pst_map_release(codes->by_address);
-    pst_map_release(codes->by_content);
-    pst_intern_clear(codes->strings);
-    free(codes->entries);
-    free(codes->publics);
-    codes->entries = NULL;
-    codes->publics = NULL;
-    codes->request_count = codes->cap = codes->public_count = codes->public_cap = 0;
-}
-
-size_t pst_codes_bytes(const struct pst_codes *codes)
-{
-    return codes->line_bytes + pst_intern_bytes(codes->strings) + pst_map_bytes(codes->by_address) +
-           pst_map_bytes(codes->by_content) + codes->cap * sizeof(*codes->entries) +
-           codes->public_cap * sizeof(*codes->publics);
+    codes->request_count = 0;
+    codes->any_lineless = false;
+    pst_publics_reset(codes->publics);
 }
 
 uint32_t pst_codes_find(const struct pst_codes *codes, uint64_t address)
@@ -155,14 +130,23 @@ uint64_t pst_codes_epoch(const struct pst_codes *codes)
     return codes->epoch;
 }
 
-const struct pst_py_code *pst_codes_public(const struct pst_codes *codes, uint32_t id)
+struct pst_publics *pst_codes_publics(struct pst_codes *codes)
 {
-    return id < codes->public_count ? &codes->publics[id] : NULL;
+    return codes->publics;
 }
 
-uint32_t pst_codes_public_count(const struct pst_codes *codes)
+bool pst_codes_any_lineless(const struct pst_codes *codes)
 {
-    return codes->public_count;
+    return codes->any_lineless;
+}
+
+struct pst_first_argument *pst_codes_first_argument(struct pst_codes *codes, uint32_t index)
+{
+    struct pst_code *code = &codes->entries[index];
+
+    if (code->first.kind == PST_FIRST_UNASKED)
+        pst_first_argument_read(codes->memory, &codes->layout, code, &code->first);
+    return &code->first;
 }
 
 size_t pst_codes_requested(const struct pst_codes *codes)
@@ -243,60 +227,13 @@ static int intern_text(struct pst_codes *codes, uint64_t address, uint32_t *ret)
     int error = pst_text_read(codes->memory, &codes->layout, address, &codes->text);
     if (error < 0)
         return error;
-    return pst_intern_add(codes->strings, codes->text.data ? codes->text.data : "", codes->text.len,
-                          ret);
-}
-
-static int add_public(struct pst_codes *codes, const struct public_key *key, uint32_t *ret_id)
-{
-    void *value;
-    bool is_new;
-
-    if (codes->public_count == codes->public_cap) {
-        uint32_t cap = codes->public_cap ? codes->public_cap * 2 : 64;
-        struct pst_py_code *publics = realloc(codes->publics, cap * sizeof(*publics));
-        if (!publics)
-            return -ENOMEM;
-        codes->publics = publics;
-        codes->public_cap = cap;
-    }
-    int error = pst_map_put(codes->by_content, key, &value, &is_new);
-    if (error < 0)
-        return error;
-    if (is_new) {
-        *(uint32_t *)value = codes->public_count;
-        codes->publics[codes->public_count++] = (struct pst_py_code){
-            .qualname = pst_intern_get(codes->strings, key->qualname),
-            .name = pst_intern_get(codes->strings, key->name),
-            .filename = pst_intern_get(codes->strings, key->filename),
-            .first_line = key->first_line,
-        };
-    }
-    *ret_id = *(uint32_t *)value;
-    return 0;
-}
-
-/* One id stands for every code object past the bounds. */
-static int public_overflow(struct pst_codes *codes, uint32_t *ret_id)
-{
-    static const char text[] = "[too many code objects]";
-    struct public_key key = {0};
-
-    if (codes->public_count == 0)
-        return -ENOSPC;
-    int error = pst_intern_add(codes->strings, text, sizeof(text) - 1, &key.name);
-    if (error < 0) {
-        *ret_id = 0;
-        return 0;
-    }
-    key.qualname = key.filename = key.name;
-    return add_public(codes, &key, ret_id);
+    return pst_publics_text(codes->publics, pst_buf_view(&codes->text), ret);
 }
 
 static int read_names(struct pst_codes *codes, const struct pst_code_identity *identity,
                       uint32_t *ret_id)
 {
-    struct public_key key = {.first_line = (int32_t)identity->first_line};
+    struct pst_public_key key = {.first_line = (int32_t)identity->first_line};
     int error = intern_text(codes, identity->name, &key.name);
 
     if (error == 0)
@@ -305,19 +242,25 @@ static int read_names(struct pst_codes *codes, const struct pst_code_identity *i
     if (error == 0 && codes->layout.code.qualname)
         error = intern_text(codes, identity->qualname, &key.qualname);
     if (error == 0)
-        error = add_public(codes, &key, ret_id);
-    return error == -ENOSPC ? public_overflow(codes, ret_id) : error;
+        error = pst_publics_add(codes->publics, &key, ret_id);
+    return error == -ENOSPC ? pst_publics_overflow(codes->publics, ret_id) : error;
 }
 
-/* A table that cannot be read costs its lines, not the frame. */
-static void read_lines(struct pst_codes *codes, const struct pst_code_identity *identity,
-                       struct pst_lines *ret)
+/* A table that cannot be read costs its lines, not the frame. What CPython compiled always has one,
+ * or up to 3.10 at least instructions. */
+static void read_lines(struct pst_codes *codes, struct pst_code *code)
 {
-    *ret = (struct pst_lines){.first_line = (int32_t)identity->first_line};
+    const struct pst_code_identity *identity = &code->identity;
+
+    code->lines = (struct pst_lines){.first_line = (int32_t)identity->first_line};
     if (pst_bytes_read(codes->memory, &codes->layout, identity->lines, PST_MAX_LINETABLE_BYTES,
-                       &codes->table) == 0)
+                       &codes->table) == 0) {
         (void)pst_lines_decode(codes->layout.lines_kind, (int32_t)identity->first_line,
-                               (const unsigned char *)codes->table.data, codes->table.len, ret);
+                               (const unsigned char *)codes->table.data, codes->table.len,
+                               &code->lines);
+        code->lineless = codes->table.len == 0 && (codes->layout.code.units || code->bytes == 0);
+        codes->any_lineless |= code->lineless;
+    }
     /* Long tables are rare: their copy is not worth keeping. */
     if (codes->table.cap > 16384)
         pst_buf_done(&codes->table);
@@ -366,7 +309,7 @@ static int decode(struct pst_codes *codes, uint64_t address, const unsigned char
     if (error == 0)
         error = read_names(codes, &ret->identity, &ret->public_id);
     if (error == 0)
-        read_lines(codes, &ret->identity, &ret->lines);
+        read_lines(codes, ret);
     return error;
 }
 

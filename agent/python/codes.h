@@ -7,6 +7,7 @@
 
 #include "layout.h"
 #include "lines.h"
+#include "publics.h"
 
 struct pst_codes;
 
@@ -15,6 +16,15 @@ struct pst_code_identity {
     uint64_t filename, name, qualname, lines, bytecode;
     uint64_t name_length, name_hash; /* where the version numbers no code objects */
     uint32_t first_line, flags, argcount, version;
+};
+
+/* first.c: what the first argument is called. */
+enum pst_first_kind { PST_FIRST_UNASKED, PST_FIRST_OTHER, PST_FIRST_SELF, PST_FIRST_CLS };
+struct pst_first_argument {
+    uint8_t kind;
+    bool cell;         /* it lies in a cell */
+    uint16_t slot;     /* among the words after a frame's fields */
+    uint32_t class_id; /* details.c: of the calls so far */
 };
 
 struct pst_code {
@@ -26,6 +36,8 @@ struct pst_code {
     uint32_t bytes;       /* of instructions */
     uint32_t public_id;
     uint32_t serial; /* another one for each code object that was read */
+    bool lineless;   /* its instructions have no lines: they are none of CPython's compiler */
+    struct pst_first_argument first;
     struct pst_lines lines;
 };
 
@@ -34,10 +46,8 @@ enum { PST_CODE_NONE = UINT32_MAX };
 struct pst_codes *pst_codes_new(struct pst_memory *memory, const struct pst_layout *layout,
                                 const struct pst_spans *spans, uint64_t code_type);
 struct pst_codes *pst_codes_free(struct pst_codes *codes);
-/* Forgets addresses and ids, and gives their memory back. */
+/* Forgets addresses and ids. */
 void pst_codes_reset(struct pst_codes *codes);
-/* What they take, about. */
-size_t pst_codes_bytes(const struct pst_codes *codes);
 
 /* Index of the code object known at this address, PST_CODE_NONE when there is none. Indexes hold
  * until the next pst_codes_settle. */
@@ -54,7 +64,13 @@ void pst_codes_settle(struct pst_codes *codes, uint64_t now_ns, uint64_t generat
 /* Counts up whenever indexes may have changed their meaning. */
 uint64_t pst_codes_epoch(const struct pst_codes *codes);
 
-const struct pst_py_code *pst_codes_public(const struct pst_codes *codes, uint32_t id);
-uint32_t pst_codes_public_count(const struct pst_codes *codes);
+/* What ids of the codes mean. */
+struct pst_publics *pst_codes_publics(struct pst_codes *codes);
+
+/* Whether there has been a lineless one. */
+bool pst_codes_any_lineless(const struct pst_codes *codes);
+struct pst_first_argument *pst_codes_first_argument(struct pst_codes *codes, uint32_t index);
+void pst_first_argument_read(struct pst_memory *memory, const struct pst_layout *layout,
+                             const struct pst_code *code, struct pst_first_argument *ret);
 
 #endif

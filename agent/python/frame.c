@@ -55,6 +55,19 @@ static void take_state(const struct pst_layout *l, const unsigned char *copy,
     }
 }
 
+/* The first argument, where all copies hold the same. */
+static uint64_t first_word(const struct pst_layout *l, const struct pst_copies *copies)
+{
+    uint32_t offset = l->frame.localsplus;
+
+    if (offset == 0 || copies->bytes < offset + sizeof(uint64_t))
+        return 0;
+    uint64_t word = pst_word(copies->walked, offset);
+    bool same =
+        word == pst_word(copies->others[0], offset) && word == pst_word(copies->others[1], offset);
+    return same ? word : 0;
+}
+
 void pst_frame_load(const struct pst_layout *l, uint64_t address, const struct pst_copies *copies,
                     struct pst_raw_frame *ret)
 {
@@ -78,6 +91,7 @@ void pst_frame_load(const struct pst_layout *l, uint64_t address, const struct p
     take_state(l, copy, ret);
     take_state(l, copies->others[0], ret);
     take_state(l, copies->others[1], ret);
+    ret->first_word = first_word(l, copies);
     ret->instr_changed = ret->instr != instr_of(l, copies->others[0]) ||
                          ret->instr != instr_of(l, copies->others[1]);
 }

@@ -94,6 +94,9 @@ struct pst_thread {
     uint32_t seen_count, seen_cap;
     uint64_t seen_epoch;
 
+    struct pst_led *led; /* details.c: by place from the root */
+    uint32_t led_count;
+
     char *name;
     uint64_t name_read_ns;
     uint8_t restless, restless_samples; /* how seldom a further try found the leaf standing still */
@@ -133,10 +136,13 @@ struct pst_raw_frame {
     int32_t tlbc;
     uint8_t owner;
     bool link_changed, instr_changed;
-    bool runs, waits; /* what every copy of the frame says; true where it says nothing */
-    bool ran;         /* what some copy says */
-    bool misfit;      /* that does not go with its place in the chain */
-    bool entry;       /* a C call began with it; where shims tell that, see resolve.c */
+    bool runs, waits;    /* what every copy of the frame says; true where it says nothing */
+    bool ran;            /* what some copy says */
+    bool misfit;         /* that does not go with its place in the chain */
+    bool entry;          /* a C call began with it; where shims tell that, see resolve.c */
+    uint64_t first_word; /* its first variable during the walk; 0: not known */
+    int32_t own_line;    /* details.c; 0: that of its instruction */
+    uint32_t class_id;   /* details.c; 0: not told */
 };
 
 struct pst_py_scratch {
@@ -156,6 +162,8 @@ struct pst_python {
     struct pst_python *second; /* another runtime in the process; second.c */
     struct pst_both *both;     /* what a sample of two becomes */
     struct pst_codes *codes;
+    struct pst_details *details; /* NULL until something asks for them */
+    bool name_classes;
     struct pst_map *copies; /* tlbc.c: struct copy_key -> u64 */
     struct pst_py_scratch *scratch;
     bool own_scratch;
@@ -297,7 +305,7 @@ bool pst_root_reached(const struct pst_layout *layout, const struct pst_thread *
 uint64_t pst_dict_find(struct pst_python *python, uint64_t dict, const char *key, bool bytes_key);
 /* All pairs, at most PST_MAX_DICT_ENTRIES; the array is the caller's to free. Count or -errno. */
 struct pst_pair {
-    uint64_t key, value;
+    uint64_t key, value, key_at, value_at;
 };
 int pst_dict_pairs(struct pst_python *python, uint64_t dict, struct pst_pair **ret);
 /* Where the entries of a keys object lie, out of its first bytes. False when they cannot be. */
@@ -321,6 +329,17 @@ void pst_second_free(struct pst_python *python);
 /* Samples the second and adds it to what the first gave. */
 void pst_second_add(struct pst_python *python, bool (*want)(void *context, pid_t tid),
                     void *context, struct pst_py_sample *sample);
+
+/* details.c: what a frame tells beside its code and its instruction, read after the walk. */
+struct pst_details;
+/* Of the walked threads: the lines of frames that run no bytecode, and the classes of methods where
+ * they are wanted. What cannot be told is left out. */
+void pst_details_read(struct pst_python *python, uint32_t first, uint32_t end);
+/* The code of this public id in the class that a frame named. */
+uint32_t pst_details_public(struct pst_python *python, uint32_t public_id, uint32_t class_id);
+/* Public ids are about to mean others. */
+void pst_details_reset(struct pst_python *python);
+void pst_details_free(struct pst_python *python);
 
 /* jit.c: after a sample, now and then, until it is known. */
 void pst_jit_look(struct pst_python *python);

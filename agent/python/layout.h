@@ -85,7 +85,9 @@ struct pst_layout {
             stacktop, localsplus;
         /* running: a byte, 3.4-3.10; stack_kept: a pointer, NULL while the frame runs, before that;
          * stacktop: an int, -1 while the frame or C code that it called runs, 3.11-3.13. */
-        uint32_t entry; /* 3.11: a byte that marks what a C call entered; later shims tell */
+        uint32_t names;  /* the dict of a module's or a class body's variables */
+        uint32_t object; /* 3.11+: its frame object, NULL while nobody has asked for one */
+        uint32_t entry;  /* 3.11: a byte that marks what a C call entered; later shims tell */
     } frame;
     struct {
         uint32_t size, argcount, flags, first_line, filename, name, qualname, lines, bytecode,

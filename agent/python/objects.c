@@ -118,8 +118,10 @@ static int pairs_of(struct pst_python *python, uint64_t keys_address, uint64_t v
     int used = 0;
     for (uint32_t i = 0; i < keys.count; i++) {
         const unsigned char *entry = raw + (size_t)i * keys.stride;
+        uint64_t key_at = keys.entries + (uint64_t)i * keys.stride + keys.key_offset;
         struct pst_pair pair = {pst_word(entry, keys.key_offset),
-                                values ? split[i] : pst_word(entry, keys.key_offset + 8u)};
+                                values ? split[i] : pst_word(entry, keys.key_offset + 8u), key_at,
+                                values ? values + i * 8ull : key_at + 8};
         if (pair.key && pair.value)
             pairs[used++] = pair;
     }

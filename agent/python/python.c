@@ -29,6 +29,7 @@ struct pst_python *pst_python_free(struct pst_python *python)
         return NULL;
     pst_second_free(python);
     pst_threads_free(python);
+    pst_details_free(python);
     pst_codes_free(python->codes);
     pst_map_free(python->copies);
     if (python->own_scratch)
@@ -98,38 +99,27 @@ void pst_python_reset(struct pst_python *python)
         pst_python_reset(python->second);
     pst_threads_free(python);
     python->jit = false;
+    pst_details_reset(python);
     pst_codes_reset(python->codes);
     if (python->copies)
         pst_map_clear(python->copies);
 }
 
-void pst_python_forget_codes(struct pst_python *python)
-{
-    pst_codes_reset(python->codes);
-    if (python->second)
-        pst_codes_reset(python->second->codes);
-}
-
-size_t pst_python_code_bytes(const struct pst_python *python)
-{
-    return pst_codes_bytes(python->codes) +
-           (python->second ? pst_codes_bytes(python->second->codes) : 0);
-}
-
 const struct pst_py_code *pst_python_code(const struct pst_python *python, uint32_t code)
 {
     if (!python->second)
-        return pst_codes_public(python->codes, code);
-    return pst_codes_public((code & 1 ? python->second : python)->codes, code >> 1);
+        return pst_publics_get(pst_codes_publics(python->codes), code);
+    return pst_publics_get(pst_codes_publics((code & 1 ? python->second : python)->codes),
+                           code >> 1);
 }
 
 uint32_t pst_python_code_count(const struct pst_python *python)
 {
-    uint32_t count = pst_codes_public_count(python->codes);
+    uint32_t count = pst_publics_count(pst_codes_publics(python->codes));
 
     if (!python->second)
         return count;
-    uint32_t other = pst_codes_public_count(python->second->codes);
+    uint32_t other = pst_publics_count(pst_codes_publics(python->second->codes));
     return 2 * (count > other ? count : other);
 }
 

@@ -128,7 +128,15 @@ static bool is_helper(const struct pst_python *python, const struct pst_code *co
 {
     if (code->identity.name != code->identity.filename)
         return false;
-    return pst_str_eq(pst_codes_public(python->codes, code->public_id)->name, PST_STR("__init__"));
+    return pst_str_eq(pst_publics_get(pst_codes_publics(python->codes), code->public_id)->name,
+                      PST_STR("__init__"));
+}
+
+static uint32_t public_of(struct pst_python *python, const struct pst_raw_frame *frame,
+                          const struct pst_code *code)
+{
+    return frame->class_id ? pst_details_public(python, code->public_id, frame->class_id)
+                           : code->public_id;
 }
 
 static bool grow_frames(struct pst_python *python)
@@ -193,7 +201,8 @@ static bool resolve_frame(struct pst_python *python, struct pst_thread *thread, 
             now.line = pst_lines_find(&code->lines, offset);
         }
         if (!is_helper(python, code) &&
-            !put_frame(python, frame, code->public_id, now.line, shim_of(python, thread, i)))
+            !put_frame(python, frame, public_of(python, frame, code),
+                       frame->own_line ? frame->own_line : now.line, shim_of(python, thread, i)))
             return false;
     }
     if (!seen && i < PST_SEEN_MAX && grow_seen(thread))

@@ -169,6 +169,7 @@ static void resolve_range(struct pst_python *python, uint32_t first, uint32_t en
     }
     if (pst_codes_requested(python->codes) > 0)
         pst_codes_settle(python->codes, python->now_ns, newest_generation(python));
+    pst_details_read(python, first, end);
     for (uint32_t i = first; i < end; i++) {
         if (python->threads[i].state == PST_THREAD_WALKED)
             pst_resolve_thread(python, &python->threads[i]);

@@ -32,6 +32,7 @@ static void thread_done(struct pst_thread *thread)
     free(thread->chunks);
     free(thread->known);
     free(thread->seen);
+    free(thread->led);
     free(thread->kept);
     free(thread->name);
     *thread = (struct pst_thread){0};

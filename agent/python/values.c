@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "namespace.h"
 #include "show.h"
 #include "text.h"
 
@@ -15,6 +16,7 @@ enum {
     TRIES = 3,   /* of a value that changes */
     ROUNDS = 16, /* a trail is compared so often, see unchanged() */
     TEXT_SLACK = 64,
+    FLAG_OPTIMIZED = 0x01, /* variables have slots */
     FLAG_VARARGS = 0x04,
     FLAG_VARKEYWORDS = 0x08,
     KIND_CELL = 0x40,
@@ -26,6 +28,7 @@ struct slot {
     uint64_t address;
     char *name;
     bool cell, argument;
+    const struct pst_binding *binding; /* NULL: the slot is in the frame */
 };
 
 struct reading {
@@ -35,6 +38,7 @@ struct reading {
     bool leaf;
     struct slot *slots;
     size_t slot_count;
+    struct pst_namespace names;
     uint64_t random; /* for pauses */
 };
 
@@ -146,7 +150,7 @@ static bool add_slot(struct reading *reading, uint64_t name, bool cell, bool arg
     if (!text)
         return false;
     reading->slots[reading->slot_count++] =
-        (struct slot){reading->frame.address + offset, text, cell, argument};
+        (struct slot){reading->frame.address + offset, text, cell, argument, NULL};
     return true;
 }
 
@@ -246,6 +250,30 @@ static bool read_slots(struct reading *reading)
     return false;
 }
 
+/* Modules and class bodies: what a function has in slots they have in a dict. */
+static int read_names(struct reading *reading)
+{
+    const struct pst_layout *l = reading->value.layout;
+    struct pst_show *value = &reading->value;
+
+    pst_trail_reset(value->trail);
+    pst_show_begin(value);
+    uint64_t flags = small_int(value, reading->frame.code + l->code.flags);
+    uint64_t dict = pst_show_word(value, reading->frame.address + l->frame.names);
+    if (l->frame.names == 0 || (flags & FLAG_OPTIMIZED) || !frame_stands(reading))
+        return 0;
+    int error = pst_namespace_list(reading->python, value, dict, &reading->names);
+    for (size_t i = 0; i < reading->names.count && reading->slot_count < PST_MAX_VARIABLES; i++) {
+        const struct pst_binding *binding = &reading->names.items[i];
+        struct slot *slot = &reading->slots[reading->slot_count];
+        *slot = (struct slot){binding->value_at, strdup(binding->name), false, false, binding};
+        if (!slot->name)
+            return -ENOMEM;
+        reading->slot_count++;
+    }
+    return error == -ENOMEM ? error : 0;
+}
+
 /* The object behind a slot; 0: the variable has no value now. */
 static uint64_t slot_object(struct reading *reading, const struct slot *slot)
 {
@@ -279,7 +307,8 @@ static const char *read_value(struct reading *reading, const struct slot *slot,
 
     pst_trail_reset(value->trail);
     pst_show_begin(value);
-    if (!frame_stands(reading))
+    if (!frame_stands(reading) ||
+        (slot->binding && !pst_namespace_stands(value, &reading->names, slot->binding)))
         return NULL;
     uint64_t object = slot_object(reading, slot);
     bool secret = is_secret(value, slot->name);
@@ -299,6 +328,20 @@ static const char *read_value(struct reading *reading, const struct slot *slot,
     return value->text.data ? value->text.data : "<unreadable>";
 }
 
+static int put_variable(struct pst_py_variables *ret, const char *name, const char *text,
+                        uint64_t address, bool argument)
+{
+    struct pst_py_variable variable = {strdup(name), strdup(text), address, argument};
+
+    if (!variable.name || !variable.text) {
+        free(variable.name);
+        free(variable.text);
+        return -ENOMEM;
+    }
+    ret->items[ret->count++] = variable;
+    return 0;
+}
+
 /* 0, or -ENOMEM; a variable without a value adds nothing. */
 static int add_variable(struct reading *reading, const struct slot *slot,
                         struct pst_py_variables *ret)
@@ -312,13 +355,23 @@ static int add_variable(struct reading *reading, const struct slot *slot,
         address = 0, text = "<changed while read>";
     if (text[0] == 0)
         return 0;
-    struct pst_py_variable variable = {strdup(slot->name), strdup(text), address, slot->argument};
-    if (!variable.name || !variable.text) {
-        free(variable.name);
-        free(variable.text);
-        return -ENOMEM;
+    return put_variable(ret, slot->name, text, address, slot->argument);
+}
+
+/* What a module defines is told by name. */
+static int add_defined(struct reading *reading, struct pst_py_variables *ret)
+{
+    for (size_t i = 0; i < PST_DEFINED_KINDS; i++) {
+        const struct pst_buf *text = &reading->names.defined[i].text;
+        if (text->len == 0)
+            continue;
+        char *copy = strndup(text->data, text->len);
+        int error =
+            copy ? put_variable(ret, reading->names.defined[i].name, copy, 0, false) : -ENOMEM;
+        free(copy);
+        if (error < 0)
+            return error;
     }
-    ret->items[ret->count++] = variable;
     return 0;
 }
 
@@ -328,7 +381,10 @@ static int read_variables(struct reading *reading, struct pst_py_variables *ret)
         ret->changed = true;
         return 0;
     }
-    ret->items = calloc(reading->slot_count + 1, sizeof(*ret->items));
+    int named = read_names(reading);
+    if (named < 0)
+        return named;
+    ret->items = calloc(reading->slot_count + PST_DEFINED_KINDS, sizeof(*ret->items));
     if (!ret->items)
         return -ENOMEM;
     for (int arguments = 1; arguments >= 0; arguments--) {
@@ -340,7 +396,7 @@ static int read_variables(struct reading *reading, struct pst_py_variables *ret)
                 return error;
         }
     }
-    return 0;
+    return add_defined(reading, ret);
 }
 
 int pst_python_variables(struct pst_python *python, size_t index, bool leaf,
@@ -367,6 +423,7 @@ int pst_python_variables(struct pst_python *python, size_t index, bool leaf,
     pst_buf_init(&reading.value.text, options->chars * 4 + TEXT_SLACK);
     int error = reading.value.trail && reading.slots ? read_variables(&reading, ret) : -ENOMEM;
     free_slots(&reading);
+    pst_namespace_done(&reading.names);
     free(reading.slots);
     pst_buf_done(&reading.value.text);
     if (error < 0)

@@ -74,9 +74,6 @@ static void reader_report(struct pst_daemon *daemon, const struct pst_link_reade
 {
     daemon->role_cpu_ns[PST_ROLE_SAMPLE] = reader->cpu_ns;
     daemon->role_memory_bytes[PST_ROLE_SAMPLE] = reader->memory_bytes;
-    pst_daemon_measure_memory(daemon, reader->plan_generation);
-    if (!reader->window_end)
-        return;
     daemon->windows_ended++;
     pst_metric_add(PST_METRIC_OVERRUNS, NULL, NULL,
                    (double)pst_known_growth(&daemon->told_overruns, reader->totals.overruns));
@@ -235,7 +232,7 @@ static void on_timer(struct pst_daemon *daemon)
     static bool asked;
     uint64_t now_ns = pst_clock_monotonic_ns();
     if (now_ns - published_ns >= publish_every_ns) {
-        pst_daemon_engines(daemon);
+        pst_daemon_engines(daemon, false);
         pst_daemon_publish(daemon, now_ns);
         published_ns = now_ns;
     }
@@ -267,7 +264,7 @@ static void serve(struct pst_daemon *daemon, int fd)
         drain_counter(fd);
     else if (fd == pst_metadata_fd(daemon->metadata)) {
         drain_counter(fd);
-        pst_daemon_engines(daemon);
+        pst_daemon_engines(daemon, true);
     } else if (fd == PST_FD_FACTS)
         drain(daemon, read_facts, MESSAGES_PER_WAKE);
     else if (fd == PST_FD_WINDOWS)
@@ -346,7 +343,6 @@ static void init_shared(struct pst_daemon *daemon)
     daemon->start_ns = pst_clock_monotonic_ns();
     atomic_store(&daemon->heartbeat_ns, daemon->start_ns);
     pst_budget_init(&daemon->budget);
-    pst_daemon_show_budget(daemon);
 }
 
 static void first_metrics(void)

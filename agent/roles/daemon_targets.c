@@ -28,19 +28,12 @@ static const struct pst_facts *find_facts(void *context, uint64_t target_id)
     return known ? known->facts : NULL;
 }
 
-/* Whether there is anything new. To ask also keeps what is known of the container from being
- * forgotten. */
-static bool ask_engines(struct pst_daemon *daemon, struct pst_known *known)
+static void label(struct pst_daemon *daemon, struct pst_known *known)
 {
     struct pst_engines engines;
-    bool waiting = pst_metadata_get(daemon->metadata, known->facts, &engines);
-    return pst_known_engines(known, &engines, waiting);
-}
-
-static void name(struct pst_daemon *daemon, struct pst_known *known)
-{
-    struct pst_label_lookup lookup = {find_facts, daemon->known, &known->engines};
+    struct pst_label_lookup lookup = {find_facts, daemon->known, &engines};
     struct pst_naming naming;
+    known->waiting = pst_metadata_get(daemon->metadata, known->facts, &engines);
     if (pst_naming_make(daemon->config, daemon->rules, known->facts, &lookup, &naming) < 0)
         pst_metric_add(PST_METRIC_DROPPED_SAMPLES, "labels", NULL, 1);
     if (naming.refused_labels)
@@ -48,13 +41,8 @@ static void name(struct pst_daemon *daemon, struct pst_known *known)
     known->dropped = naming.dropped;
     known->hz = naming.hz;
     known->modes = naming.modes;
+    pst_engines_done(&engines);
     pst_known_set_labels(known, naming.before, naming.after, naming.why);
-}
-
-static void label(struct pst_daemon *daemon, struct pst_known *known)
-{
-    (void)ask_engines(daemon, known);
-    name(daemon, known);
 }
 
 void pst_daemon_relabel(struct pst_daemon *daemon)
@@ -63,17 +51,16 @@ void pst_daemon_relabel(struct pst_daemon *daemon)
         label(daemon, pst_known_at(daemon->known, i));
 }
 
-void pst_daemon_engines(struct pst_daemon *daemon)
+void pst_daemon_engines(struct pst_daemon *daemon, bool news)
 {
     for (size_t i = 0; i < pst_known_count(daemon->known); i++) {
         struct pst_known *known = pst_known_at(daemon->known, i);
-        bool over = known->gone && !known->waiting;
-        if (known->facts->container_id.len == 0 || over || !ask_engines(daemon, known))
+        if (known->facts->container_id.len == 0 || !(news || known->waiting))
             continue;
         const char *dropped = known->dropped;
         double hz = known->hz;
         unsigned modes = known->modes;
-        name(daemon, known);
+        label(daemon, known);
         daemon->plan_due = daemon->plan_due || known->dropped != dropped || known->hz != hz ||
                            known->modes != modes;
     }
@@ -244,12 +231,11 @@ static size_t planned(struct pst_daemon *daemon, struct pst_known **ret)
             ret[count++] = known;
     }
     qsort(ret, count, sizeof(struct pst_known *), pst_known_by_need);
-    size_t kept = (size_t)((double)count * daemon->budget.target_share);
-    if (kept == 0 && count > 0)
-        kept = 1;
-    for (size_t i = kept; i < count; i++)
-        ret[i]->resting = "budget";
-    return kept < PST_MAX_TARGETS ? kept : PST_MAX_TARGETS;
+    if (daemon->budget.target_share < 1 && count > 1) {
+        size_t kept = (size_t)((double)count * daemon->budget.target_share);
+        count = kept ? kept : 1;
+    }
+    return count < PST_MAX_TARGETS ? count : PST_MAX_TARGETS;
 }
 
 static int send_part(struct pst_daemon *daemon, const struct pst_link_plan *plan)
@@ -295,6 +281,7 @@ static int send_rows(struct pst_daemon *daemon, struct pst_known *const *targets
                 .max_frames = config->sampling.max_frames,
                 .hz = rate_of(daemon, targets[at]),
                 .window_ns = config->sampling.window_ns,
+                .class_names = config->sampling.class_names,
             };
         plan->last = at == count;
         int r = send_part(daemon, plan);
@@ -316,7 +303,6 @@ int pst_daemon_send_plan(struct pst_daemon *daemon)
         plan->kind = PST_LINK_SAMPLING;
         plan->generation = ++daemon->plan_generation;
         plan->enabled = enabled;
-        plan->shrink = daemon->budget.shrink;
         r = send_rows(daemon, targets, enabled ? count : 0, plan);
     }
     free(targets);
@@ -420,7 +406,8 @@ static void judge(struct pst_daemon *daemon, uint64_t now_ns, struct pst_buf *re
          i++) {
         const struct pst_known *known = pst_known_at(daemon->known, i);
         uint64_t since = known->last_sample_mono_ns ? known->last_sample_mono_ns : known->seen_ns;
-        if (!pst_known_wanted(known) || now_ns - since < patience_ns)
+        if (!pst_known_wanted(known) || daemon->budget.target_share < 1 ||
+            now_ns - since < patience_ns)
             continue;
         (void)pst_buf_printf(reason, "pid %d is readable but gave no sample for %d windows (%s)\n",
                              known->facts->pid, UNREAD_WINDOWS,

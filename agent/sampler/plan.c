@@ -84,6 +84,9 @@ static void update_known(struct pst_sampler *sampler, const struct pst_map *rows
         target->plan.modes = row->modes;
         target->plan.window_ns = row->window_ns;
         target->plan.max_frames = row->max_frames;
+        target->plan.class_names = row->class_names;
+        if (target->python)
+            pst_python_name_classes(target->python, row->class_names);
         i++;
     }
 }

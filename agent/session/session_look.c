@@ -147,6 +147,7 @@ static struct pst_sampler_target target_of(struct pst_session *session,
         .window_ns = session->options.interval ? session->options.window_ns : window_ns,
         .max_frames = PST_MAX_FRAMES_WALKED,
         .native = session->options.native,
+        .class_names = session->options.class_names,
         .times = session->options.times,
         .full_frames = true,
     };

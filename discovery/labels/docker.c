@@ -2,6 +2,7 @@
  * is root on the machine: it is used where a person mounted it. */
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "engine.h"
@@ -10,9 +11,17 @@ static const uint64_t timeout_ns = 5 * PST_NS_PER_S;
 
 static const char *socket_of(const struct pst_config *config)
 {
-    static const char *const usual[] = {"/var/run/docker.sock", "/run/podman/podman.sock", NULL};
+    static const char *const usual[] = {"/var/run/docker.sock", "/run/podman/podman.sock"};
+    const char *named = config->discovery.containers.docker;
 
-    return pst_engine_socket(config->discovery.containers.docker, usual);
+    if (strcmp(named, "off") == 0)
+        return NULL;
+    if (strcmp(named, "auto") != 0)
+        return named;
+    for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+        if (access(usual[i], R_OK | W_OK) == 0)
+            return usual[i];
+    return NULL;
 }
 
 static bool present(const struct pst_config *config)

@@ -200,3 +200,49 @@ def test_what_stands_still_beside_it_is_shown(pystrobe, start_python):
     assert process.stdout.readline() == b"READY\n"
     work = wait_until(lambda: frames(pystrobe, process.pid, "-l").get("work"), 20, "a frame")
     assert (work["constant"]["repr"], work["fixed"]["repr"]) == ("'kept'", "['kept', 'kept']")
+
+
+MODULE = """\
+import os
+import sys
+from time import sleep
+LIMIT = 42
+password = "hunter2"
+rows = {"token": "abc", "host": "there"}
+class Unit(object):
+    size = 7
+    rows = [1, 2]
+    if len(sys.argv) > 1:
+        print("READY"); sys.stdout.flush()
+        sleep(600)
+for number in range(900):
+    globals()["row_%d" % number] = number
+moving = 0
+def main():
+    global moving
+    print("READY"); sys.stdout.flush()
+    while True:
+        moving += 1
+main()
+"""
+
+
+def test_a_module_and_a_class_body_show_what_they_bind(pystrobe, start_python, tmp_path, minor_python):
+    """dump --locals showed nothing of them."""
+    script = tmp_path / "module.py"
+    script.write_text(MODULE, encoding="utf-8")
+    found = []
+    for words in ([], ["asleep"]):
+        process = start_python(minor_python, script, *words, stdout=subprocess.PIPE)
+        assert process.stdout.readline() == b"READY\n"
+        found.append({name: {key: row["repr"] for key, row in rows.items()}
+                      for name, rows in frames(pystrobe, process.pid, "--locals").items()})
+    module = found[0]["<module>"]
+    assert {f"row_{number}": str(number) for number in range(900)}.items() <= module.items()
+    assert module["LIMIT"] == "42" and module["password"] == "<redacted>" and "'there'" in module["rows"]
+    assert "<redacted>" in module["rows"] and "abc" not in module["rows"]
+    assert set(module["<modules>"].split(", ")) == {"os", "sys"}
+    assert set(module["<functions>"].split(", ")) == {"main", "sleep"} and module["<classes>"] == "Unit"
+    assert module["moving"].isdigit() or module["moving"] == "<changed while read>"
+    assert not any(name.startswith("__") for name in module)
+    assert found[1]["Unit"] == {"size": "7", "rows": "[1, 2]"}

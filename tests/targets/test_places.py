@@ -325,6 +325,21 @@ def test_a_packed_program_is_found_and_read(name, processes, stacks):
     wait_until(there, timeout=40, what="the program's stack")
 
 
+def test_functions_compiled_to_c_show_the_line_that_runs(pystrobe, processes):
+    """Nuitka's frames run no bytecode: they had no line at all."""
+    process = processes([packed.executable("nuitka")], stdout=subprocess.PIPE, env=clean_env())
+    assert process.stdout.readline() == b"up\n"
+    lines = packed.PROGRAM.splitlines()
+
+    def there():
+        done = subprocess.run([pystrobe, "dump", "--json", "--pid", str(process.pid)], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        (thread,) = json.loads(done.stdout)
+        return [lines[frame["line"] - 1].strip() for frame in thread["frames"]] == ["time.sleep(600)", "inner()", "outer()"]
+
+    wait_until(there, timeout=40, what="the lines of the program")
+
+
 # --- inside servers ---
 
 WSGI = """

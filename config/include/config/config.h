@@ -78,6 +78,7 @@ struct pst_config {
         bool modes[3]; /* by enum pst_mode: cpu, wall, gil */
         uint64_t window_ns;
         unsigned max_frames;
+        bool class_names;
         double share; /* 0..1 */
         bool native;
         double overhead_cpu; /* of one core: 0.02 */

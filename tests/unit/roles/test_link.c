@@ -190,7 +190,9 @@ static void test_plan_survives(void **state)
 
     (void)state;
     in.rows[1].hz = 0.25;
+    in.rows[1].class_names = true;
     assert_int_equal(recode_plan(&in, &out), 0);
+    assert_true(!out.rows[0].class_names && out.rows[1].class_names);
     assert_int_equal(out.row_count, 2);
     assert_true(out.first && out.last && out.enabled);
     assert_int_equal(out.generation, 3);

@@ -40,14 +40,12 @@ struct pst_py_scratch *pst_py_scratch_free(struct pst_py_scratch *scratch);
 /* Borrowed: must outlive python. Call before the first sample. */
 void pst_python_use_scratch(struct pst_python *python, struct pst_py_scratch *scratch);
 
+/* Whether methods are to be called CLASS.NAME on versions without qualified names (before 3.11):
+ * costs a read more in each sample. Off until said. */
+void pst_python_name_classes(struct pst_python *python, bool wanted);
+
 /* exec, or the runtime was finalized and started again: forgets every cache, keeps counters. */
 void pst_python_reset(struct pst_python *python);
-
-/* Forgets what is known of code objects, to be read anew; public ids begin anew as well. Between
- * two samples. */
-void pst_python_forget_codes(struct pst_python *python);
-/* What that takes, about. */
-size_t pst_python_code_bytes(const struct pst_python *python);
 
 /* A frame: an interned code object and the line being executed (0: CPython answers "none"). */
 struct pst_py_frame {
@@ -90,7 +88,9 @@ enum pst_verdict pst_python_sample(struct pst_python *python,
 
 /* What a code id of this object means. Valid until reset or free. */
 struct pst_py_code {
-    struct pst_str qualname; /* co_qualname (3.11+), else co_name; UTF-8, bad text replaced */
+    /* co_qualname (3.11+), else co_name, after its class where that is wanted; UTF-8, bad text
+     * replaced */
+    struct pst_str qualname;
     struct pst_str name;     /* co_name */
     struct pst_str filename; /* co_filename */
     int32_t first_line;      /* co_firstlineno */

@@ -33,6 +33,7 @@ struct pst_sampler_target {
     unsigned modes;     /* bit i: enum pst_mode i */
     uint64_t window_ns;
     unsigned max_frames;
+    bool class_names; /* methods as CLASS.NAME on versions without qualified names */
     bool native;      /* C frames too: stops a thread for each sample of it */
     bool times;       /* record: samples say when they began, see pst_window_keep_times */
     bool thin;        /* the agent: quiet processes have their turn less often, and weigh more */
@@ -74,12 +75,6 @@ struct pst_sampler *pst_sampler_free(struct pst_sampler *sampler);
  * state. Rows are copied. -ENOMEM keeps what fitted. Sampling thread. */
 int pst_sampler_plan(struct pst_sampler *sampler, const struct pst_sampler_target *targets,
                      size_t count);
-
-/* How often the room of caches is halved, 0..PST_SAMPLER_SHRINK_MAX: names, and code objects of all
- * targets together. More than before: what they hold is forgotten at once and read anew as it is
- * needed. Sampling thread. */
-enum { PST_SAMPLER_SHRINK_MAX = 3 };
-void pst_sampler_shrink(struct pst_sampler *sampler, unsigned shrink);
 
 /* Does what is due at now_ns (CLOCK_MONOTONIC) and returns when to call again. Sampling thread. */
 uint64_t pst_sampler_tick(struct pst_sampler *sampler, uint64_t now_ns);

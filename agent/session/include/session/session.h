@@ -30,6 +30,7 @@ struct pst_session_options {
     enum pst_mode mode;
     double hz;
     bool native;       /* C frames too: stops a thread for each sample of it */
+    bool class_names;  /* methods as CLASS.NAME on versions without qualified names */
     bool subprocesses; /* all descendants too, those that come later included */
     bool times;        /* samples carry the label start, for formats with a time line */
 
