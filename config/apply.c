@@ -199,7 +199,7 @@ static int apply_directory(struct pst_load *load, const struct value *value, cha
     else if (state && state[0] == '/')
         len = snprintf(path, sizeof path, "%s/pystrobe%s", state, below);
     else if (home && home[0] == '/')
-        len = snprintf(path, sizeof path, "%s/.local/state/pystrobe%s", home, below);
+        len = snprintf(path, sizeof path, "%s/.local/state/pystrobe%s", home[1] ? home : "", below);
     else
         return bad_value(load, value, "needs XDG_STATE_HOME or HOME", "set one, or write a path");
     if (len < 0 || (size_t)len >= sizeof path)

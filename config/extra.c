@@ -14,8 +14,11 @@ static bool name_taken(const struct pst_config *config, const char *name)
 
 int pst_config_add_file_exporter(struct pst_config *config, const char *directory)
 {
+    /* The folder's default is looked for in the environment, and replaced below. */
+    char *const environment[] = {(char *)(uintptr_t) "XDG_STATE_HOME=/", NULL};
     struct pst_error ignored;
-    struct pst_load load = {.snapshot = (struct pst_snapshot *)config, .error = &ignored};
+    struct pst_load load = {
+        .snapshot = (struct pst_snapshot *)config, .environment = environment, .error = &ignored};
     size_t count = config->exporter_count;
     struct pst_config_exporter *items = pst_load_alloc(&load, (count + 1) * sizeof *items);
 

@@ -302,20 +302,11 @@ static int by_pid(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static bool may_trace(void)
-{
-    enum { SYS_PTRACE_BIT = 19 };
-    char text[8192];
-    ssize_t len = pst_procfs_read(getpid(), "status", text, sizeof(text));
-    const char *mask = len > 0 ? strstr(text, "\nCapEff:\t") : NULL;
-
-    return mask && (strtoull(mask + 9, NULL, 16) >> SYS_PTRACE_BIT & 1);
-}
-
 static int all(const struct look *look, const struct ps_args *args)
 {
     const struct pst_facts *facts;
     struct pst_scan_stats stats;
+    struct pst_rights rights;
     size_t cursor = 0, count = 0, refused = 0;
     int code = PST_EXIT_OK;
 
@@ -331,7 +322,8 @@ static int all(const struct look *look, const struct ps_args *args)
     }
     qsort(rows, count, sizeof(*rows), by_pid);
     pst_scan_stats(look->scan, &stats);
-    bool unprivileged = !may_trace();
+    pst_rights_read(&rights);
+    bool unprivileged = !rights.ptrace_capability;
     if (unprivileged && refused == count && refused + stats.denied > 0)
         code = denied(0);
     else if (args->json)
@@ -342,6 +334,10 @@ static int all(const struct look *look, const struct ps_args *args)
         (void)fprintf(stderr,
                       "pystrobe: ps: %" PRIu64 " processes of other users could not be looked at\n",
                       stats.denied);
+    if (rights.hidden)
+        (void)fputs("pystrobe: ps: /proc is mounted with hidepid: processes of other users are not "
+                    "listed; run as root, or grant CAP_SYS_PTRACE\n",
+                    stderr);
     for (size_t i = 0; i < count; i++)
         pst_naming_done(&rows[i].naming);
     return code;

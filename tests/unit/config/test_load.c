@@ -332,6 +332,22 @@ static void a_file_exporter_can_be_added(void **state)
     (void)pst_config_unref(config);
 }
 
+/* It was out of memory, since the folder's default is in nobody's home. */
+static void a_file_exporter_can_be_added_by_an_ordinary_user(void **state)
+{
+    bool root = geteuid() == 0;
+
+    if (root)
+        assert_int_equal(seteuid(65534), 0);
+    struct pst_config *config = load(NULL, ENVIRONMENT(NULL), NULL);
+    int added = pst_config_add_file_exporter(config, "/b");
+    if (root)
+        assert_int_equal(seteuid(0), 0);
+    assert_int_equal(added, 0);
+    assert_string_equal(config->exporters[0].directory, "/b");
+    (void)pst_config_unref(config);
+}
+
 static void insecure_and_hexadecimal_forms_of_variables_work(void **state)
 {
     struct pst_config *config =
@@ -374,6 +390,11 @@ static void auto_directories_follow_the_user(void **state)
     (void)pst_config_unref(config);
     config = load(NULL, ENVIRONMENT((char *)"XDG_STATE_HOME=/state"), NULL);
     assert_string_equal(config->spool.directory, root ? "/var/lib/pystrobe" : "/state/pystrobe");
+    (void)pst_config_unref(config);
+    /* As of a container whose user has no entry. */
+    config = load(NULL, (char *const[]){(char *)"HOME=/", NULL}, NULL);
+    assert_string_equal(config->spool.directory,
+                        root ? "/var/lib/pystrobe" : "/.local/state/pystrobe");
     (void)pst_config_unref(config);
 }
 
@@ -435,6 +456,7 @@ int main(void)
         cmocka_unit_test(an_exporters_section_wins_over_standard_variables),
         cmocka_unit_test(proxies_of_the_environment_fill_in),
         cmocka_unit_test(a_file_exporter_can_be_added),
+        cmocka_unit_test(a_file_exporter_can_be_added_by_an_ordinary_user),
         cmocka_unit_test(insecure_and_hexadecimal_forms_of_variables_work),
         cmocka_unit_test(lists_may_be_words),
         cmocka_unit_test(auto_directories_follow_the_user),
