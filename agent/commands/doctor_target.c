@@ -98,6 +98,16 @@ static void read_runtime(struct pst_report *report, const struct pst_rights *rig
     pst_procref_done(&ref);
 }
 
+static void report_none(struct pst_report *report, const char *name, const char *other)
+{
+    const char *remedy = "`pystrobe ps` lists the Python processes";
+
+    if (other)
+        pst_report(report, PST_CHECK_FAILED, name, remedy, "%s is not CPython", other);
+    else
+        pst_report(report, PST_CHECK_FAILED, name, remedy, "not a CPython process");
+}
+
 void pst_doctor_target(struct pst_report *report, const struct pst_rights *rights, pid_t pid)
 {
     struct pst_scan_options options = {0};
@@ -115,8 +125,7 @@ void pst_doctor_target(struct pst_report *report, const struct pst_rights *right
         pst_report(report, PST_CHECK_FAILED, name, "`pystrobe ps` lists the Python processes",
                    "no such process");
     else if (rc == -ENOENT)
-        pst_report(report, PST_CHECK_FAILED, name, "`pystrobe ps` lists the Python processes",
-                   "not a CPython process");
+        report_none(report, name, pst_scan_other(pid));
     else if (rc < 0)
         pst_report(report, PST_CHECK_FAILED, name, NULL, "cannot be looked at: %s", strerror(-rc));
     else

@@ -277,8 +277,13 @@ static int why(const struct look *look, const struct ps_args *args)
     int status = pst_scan_one(look->scan, pid, &facts);
     if (status == -EPERM)
         return denied(pid);
-    if (status == -ENOENT)
-        return failed(pid, "no file that it maps carries a CPython runtime");
+    if (status == -ENOENT) {
+        const char *other = pst_scan_other(pid);
+        char text[80] = "no file that it maps carries a CPython runtime";
+        if (other)
+            (void)snprintf(text, sizeof(text), "it runs %s: %s is not CPython", other, other);
+        return failed(pid, text);
+    }
     if (status < 0)
         return failed(pid, status == -ESRCH ? "there is no such process" : strerror(-status));
     if (row_make(look, facts, &row) < 0)

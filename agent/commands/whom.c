@@ -163,7 +163,7 @@ int pst_whom_refuse(const char *command, const struct pst_buf *sudo_line, pid_t 
                     enum pst_verdict verdict)
 {
     char text[256], why[80];
-    const char *remedy = NULL;
+    const char *remedy = NULL, *other;
 
     switch (status) {
     case -EPERM:
@@ -178,6 +178,13 @@ int pst_whom_refuse(const char *command, const struct pst_buf *sudo_line, pid_t 
         remedy = "`pystrobe ps` lists the Python processes";
         break;
     case -ENOENT:
+        other = pst_scan_other(pid);
+        if (other) {
+            (void)snprintf(text, sizeof(text), "process %d runs %s: %s is not CPython", (int)pid,
+                           other, other);
+            remedy = "pystrobe reads the stacks of CPython alone";
+            break;
+        }
         (void)snprintf(text, sizeof(text), "process %d is not a CPython process", (int)pid);
         (void)snprintf(why, sizeof(why), "`pystrobe ps --why %d` says what it is", (int)pid);
         remedy = why;

@@ -2,6 +2,7 @@
 process does, and nobody else anything."""
 import os
 import re
+import resource
 import select
 import subprocess
 import sys
@@ -113,3 +114,89 @@ def test_an_endless_list_of_threads_is_refused_and_costs_the_others_nothing(agen
     assert running.stop() == 0
     assert time.monotonic() - began < 5
     assert steady.poll() is None and hostile.poll() is None
+
+
+# An honest process maps files that are hostile images. What their headers say: the bytes of a file, what of it is mapped.
+IMAGES = """\
+import mmap, os, struct, sys, time
+def header(phnum, shoff=0, shnum=0):
+    return (b"\\x7fELF\\x02\\x01\\x01" + bytes(9) +
+            struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 64, shoff, 0, 64, 56, phnum, 64, shnum, 0))
+def segment(kind, offset, address, size):
+    return struct.pack("<IIQQQQQQ", kind, 5, offset, address, address, size, size, 4096)
+HUGE = 1 << 40
+kind, folder = sys.argv[1:]
+start = segment(1, 0, 0, HUGE)
+if kind == "sparse":  # 1 TiB, all of it code and texts
+    data, size = header(1) + start, HUGE
+elif kind == "sections":  # 2^32 of them: their number stands in the first
+    data, size = header(1, 4096, 0) + start, HUGE
+    data = data.ljust(4096, b"\\0") + struct.pack("<IIQQQQIIQQ", 0, 0, 0, 0, 0, 1 << 32, 1, 0, 0, 0)
+elif kind == "dynamic":  # tables that are each other, and no end
+    entries = b"".join(struct.pack("<QQ", tag, 4096) for tag in (4, 5, 6, 10, 11, 0x6ffffef5, 14)) * 9000
+    data, size = (header(2) + start + segment(2, 4096, 4096, HUGE - 4096)).ljust(4096, b"\\0") + entries, HUGE
+elif kind == "program":  # 65535 program headers
+    data, size = header(65535) + start * 1000, HUGE
+path = os.path.join(folder, "liblarge.so")
+with open(path, "wb") as out:
+    out.write(data)
+    out.truncate(size)
+with open(path, "rb") as image:
+    kept = mmap.mmap(image.fileno(), 1 << 30, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_EXEC)
+def honest():
+    print("READY", flush=True)
+    time.sleep(600)
+honest()
+"""
+
+
+@pytest.mark.parametrize("kind", ["sparse", "sections", "dynamic", "program"])
+def test_hostile_images_in_a_process_cost_little_and_hide_nothing(pystrobe, processes, tmp_path, kind):
+    process = processes([sys.executable, "-c", IMAGES, kind, tmp_path], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "READY\n"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    status, output, errors = run(pystrobe, "dump", "--pid", process.pid)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert status == 0, errors
+    assert re.search(r"^    honest \(", output, re.M)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2 * SLOW
+    assert os.stat(tmp_path / "liblarge.so").st_blocks < 4096, "nothing made its holes real"
+
+
+# The same 16 MiB a hundred times: 1 GiB and more that can be read, behind one length.
+ALIAS = """\
+import ctypes, mmap, os, sys, time
+exec(open(sys.argv[1]).read().partition("def ready")[0])
+PART, TIMES = 1 << 24, 72
+memory = os.memfd_create("alias")
+os.ftruncate(memory, PART)
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+base = libc.mmap(None, PART * TIMES, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+for i in range(TIMES):
+    libc.mmap(base + i * PART, PART, 3, mmap.MAP_SHARED | 0x10, memory, 0)
+def spin():
+    end = time.monotonic() + 600
+    while time.monotonic() < end:
+        pass
+name = "n" * 5000
+ctypes.memmove(base, ctypes.string_at(id(name), sys.getsizeof(name)), sys.getsizeof(name))
+poke(base + 16, PART * TIMES - 200)  # that it is as long as the alias
+spin.__code__ = spin.__code__.replace(co_name=name, co_qualname=name)
+for field in (120, 128, 136):  # name, qualified name, lines
+    poke(id(spin.__code__) + field, base)
+print("READY", flush=True)
+spin()
+"""
+
+
+def test_a_name_and_a_line_table_of_a_gibibyte_that_can_be_read_cost_no_memory(pystrobe, processes):
+    process = processes([sys.executable, "-c", ALIAS, LYING], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "READY\n"
+    status, output, errors = run(pystrobe, "dump", "--pid", process.pid)
+    assert status == 0, errors
+    assert "n" * 4096 in output and len(output) < 20000, "cut, so it was read"
+    assert most_memory_kib([pystrobe, "record", "--pid", process.pid, "-d", "1", "-o", "/dev/null", "-f", "raw"]) < \
+        RSS_KIB * (8 if SLOW > 1 else 1)
+    assert process.poll() is None

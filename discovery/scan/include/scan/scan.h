@@ -59,6 +59,9 @@ int pst_scan_tick(struct pst_scan *scan);
  * this scan) when it is a target, in whatever state; -ENOENT when it carries no CPython runtime;
  * -ESRCH gone; -EPERM when its maps are refused. */
 int pst_scan_one(struct pst_scan *scan, pid_t pid, const struct pst_facts **ret);
+/* Of a process without a CPython runtime: which other Python it runs ("PyPy"), NULL for none that
+ * is known. A static text. */
+const char *pst_scan_other(pid_t pid);
 /* Never touches this process (again): it made a reader wait. A target of that identity becomes
  * FAILED with reason "stalled". */
 int pst_scan_refuse(struct pst_scan *scan, pid_t pid, uint64_t start_ticks);
