@@ -38,6 +38,7 @@ struct pst_server {
     struct pst_cache *cache;
     atomic_bool stopping;
     atomic_uint pulls;
+    pthread_mutex_t large; /* held while a download or a picture is made */
 
     pthread_mutex_t lock; /* guards the connections and both conditions */
     pthread_cond_t wake;  /* broadcast once, at the stop */

@@ -90,6 +90,22 @@ static int draw_range(const struct pst_merged *merged, const struct pst_range *r
     return draw(merged->profile, &svg, &answer->body);
 }
 
+/* Each takes what a merged profile may take and more, so that as many at once as there may be
+ * connections would be many times the agent's memory. */
+static int begin_large(struct pst_server *server)
+{
+    (void)pthread_mutex_lock(&server->large);
+    if (!pst_server_stopping(server))
+        return 0;
+    (void)pthread_mutex_unlock(&server->large);
+    return -ECANCELED;
+}
+
+static void end_large(struct pst_server *server)
+{
+    (void)pthread_mutex_unlock(&server->large);
+}
+
 void pst_serve_flamegraph(struct pst_request *request, struct pst_answer *answer)
 {
     struct pst_range range;
@@ -101,8 +117,16 @@ void pst_serve_flamegraph(struct pst_request *request, struct pst_answer *answer
         pst_answer_store_error(answer, r);
         return;
     }
-    r = draw_range(merged, &range, request, answer);
+    r = begin_large(request->server);
+    if (r == 0) {
+        r = draw_range(merged, &range, request, answer);
+        end_large(request->server);
+    }
     pst_merged_unref(merged);
+    if (r == -ECANCELED) {
+        pst_answer_store_error(answer, r);
+        return;
+    }
     if (r < 0) {
         pst_answer_text(answer, MHD_HTTP_INTERNAL_SERVER_ERROR,
                         "the flame graph is too large: choose a shorter range or one service");
@@ -115,21 +139,23 @@ void pst_serve_flamegraph(struct pst_request *request, struct pst_answer *answer
         file_name(answer->disposition, sizeof(answer->disposition), &range, ".svg");
 }
 
-/* With every sample label, so not the cached one. */
-void pst_serve_download(struct pst_request *request, struct pst_answer *answer)
+static int merge_for_download(struct pst_server *server, const struct pst_range *range,
+                              struct pst_profile **ret)
 {
-    struct pst_range range;
-    if (!pst_request_range(request, &range, answer))
-        return;
-    struct pst_store_query query = {.service = range.service,
-                                    .mode = range.mode,
-                                    .from_ns = range.from_ns,
-                                    .to_ns = range.to_ns};
+    struct pst_store_query query = {.service = range->service,
+                                    .mode = range->mode,
+                                    .from_ns = range->from_ns,
+                                    .to_ns = range->to_ns};
+    return server->store
+               ? pst_store_merge(server->store, &query, pst_server_stopping, server, ret, NULL)
+               : -ENODEV;
+}
+
+static void make_download(struct pst_server *server, const struct pst_range *range,
+                          struct pst_answer *answer)
+{
     struct pst_profile *profile = NULL;
-    int r = request->server->store
-                ? pst_store_merge(request->server->store, &query, pst_server_stopping,
-                                  request->server, &profile, NULL)
-                : -ENODEV;
+    int r = merge_for_download(server, range, &profile);
     if (r < 0) {
         pst_answer_store_error(answer, r);
         return;
@@ -141,5 +167,20 @@ void pst_serve_download(struct pst_request *request, struct pst_answer *answer)
         return;
     }
     answer->type = "application/octet-stream";
-    file_name(answer->disposition, sizeof(answer->disposition), &range, ".pb.gz");
+    file_name(answer->disposition, sizeof(answer->disposition), range, ".pb.gz");
+}
+
+/* With every sample label, so not the cached one. */
+void pst_serve_download(struct pst_request *request, struct pst_answer *answer)
+{
+    struct pst_range range;
+    if (!pst_request_range(request, &range, answer))
+        return;
+    int r = begin_large(request->server);
+    if (r < 0) {
+        pst_answer_store_error(answer, r);
+        return;
+    }
+    make_download(request->server, &range, answer);
+    end_large(request->server);
 }

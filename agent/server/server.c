@@ -105,6 +105,7 @@ static struct pst_server *new_server(const struct pst_config *config, struct pst
     if (hooks)
         server->hooks = *hooks;
     (void)pthread_mutex_init(&server->lock, NULL);
+    (void)pthread_mutex_init(&server->large, NULL);
     pthread_condattr_t attributes;
     (void)pthread_condattr_init(&attributes);
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -117,6 +118,7 @@ static void free_server(struct pst_server *server)
 {
     (void)pthread_cond_destroy(&server->wake);
     (void)pthread_mutex_destroy(&server->lock);
+    (void)pthread_mutex_destroy(&server->large);
     pst_cache_free(server->cache);
     free(server->token_file);
     free(server);

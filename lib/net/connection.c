@@ -42,7 +42,7 @@ static int connect_socket(struct pst_connection *connection,
         free(url);
         curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
         if (pst_net_curl_run(connection->multi, easy, cancel, &code) < 0) {
-            trouble_set(trouble, "cancelled", "shutting down");
+            trouble_set(trouble, "cancelled", "the agent ends or has a new configuration");
             return -1;
         }
     }

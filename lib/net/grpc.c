@@ -238,7 +238,7 @@ static void drive(struct pst_grpc *grpc, struct pst_grpc_call *call, uint64_t de
         bool want_write = grpc->out.len > 0 || pst_grpc_session_wants_write(grpc->session);
         r = pst_connection_wait(grpc->connection, want_write, grpc->cancel, until_ns);
         if (r == -ECANCELED)
-            pst_grpc_call_fail(call, "cancelled", "shutting down");
+            pst_grpc_call_fail(call, "cancelled", "the agent ends or has a new configuration");
         else if (r < 0)
             pst_grpc_call_fail(call, "timeout", "the server does not answer");
     }

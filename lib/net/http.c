@@ -288,7 +288,7 @@ static void exchange_on(struct pst_http *http, CURL *easy, struct curl_slist *he
     CURLcode code = CURLE_OK;
     int r = pst_net_curl_run(http->multi, easy, http->cancel, &code);
     if (r < 0)
-        fail(exchange->reply, "cancelled", "shutting down");
+        fail(exchange->reply, "cancelled", "the agent ends or has a new configuration");
     else
         finish(http, easy, exchange, code);
     (void)curl_multi_remove_handle(http->multi, easy);

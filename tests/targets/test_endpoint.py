@@ -177,6 +177,29 @@ def test_a_request_that_never_ends_is_cut_and_others_are_served_meanwhile(addres
             connection.close()
 
 
+def peak_mib(pid):
+    return int(re.search(r"VmHWM:\s+(\d+)", open(f"/proc/{pid}/status", encoding="ascii").read())[1]) / 1024
+
+
+@pytest.mark.heavy  # a sanitizer's memory is its own
+def test_many_downloads_at_once_take_the_memory_of_one(tmp_path):
+    process = endpoint_demo.start("--store", tmp_path / "store", "--minutes", 20)
+    try:
+        address = urllib.parse.urlsplit(process.stdout.readline().removeprefix("listening on ").strip())
+        path = "/api/profile.pb.gz?last=24h"
+        assert ask(address, path)[0] == 200
+        before, results = peak_mib(process.pid), []
+        threads = [threading.Thread(target=lambda: results.append(ask(address, path, timeout=60)[0])) for _ in range(28)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert results == [200] * 28
+        assert peak_mib(process.pid) - before < 13
+    finally:
+        endpoint_demo.stop(process)
+
+
 def test_large_headers_and_bodies_are_refused(address):
     assert ask(address, "/healthz", X_Large="x" * 100000)[0] in (431, 413, 400)
     try:
