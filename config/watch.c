@@ -111,8 +111,10 @@ static int note_files(const struct pst_config *config, int fd, struct file **ret
                 watch_folder(fd, real);
         }
         files[i].seen = look(files[i].path);
-        /* Changed after the load read it: what was read is unknown, so it counts as changed. */
-        if (written_ns(&files[i].seen) >= loaded_ns - CLOCK_GRAIN_NS)
+        /* Changed after the load read it: what was read is unknown, so it counts as changed. But
+         * not for as long as a clock that was set back has not come to the file's time again. */
+        int64_t written = written_ns(&files[i].seen);
+        if (written >= loaded_ns - CLOCK_GRAIN_NS && written <= (int64_t)pst_clock_realtime_ns())
             files[i].seen.size = -1;
     }
     *ret = files;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "config/watch.h"
 
@@ -193,6 +194,30 @@ static int teardown(void **state)
     return rmdir(folder);
 }
 
+static uint64_t an_hour_ago(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return ((uint64_t)now.tv_sec - 3600) * PST_NS_PER_S;
+}
+
+/* The clock was set back after the file was written: it must not be loaded again and again. */
+static void a_file_from_the_future_has_not_changed(void **state)
+{
+    struct pst_config_watch *watch = NULL;
+    put("future.yaml", "sampling: {hz: 19}\n");
+    pst_clock_set_source(NULL, an_hour_ago);
+    struct pst_config *config = load("future.yaml");
+    assert_int_equal(pst_config_watch_new(config, &watch), 0);
+    assert_false(pst_config_watch_changed(watch));
+    put("future.yaml", "sampling: {hz: 20}\n");
+    assert_true(pst_config_watch_changed(watch));
+    pst_clock_set_source(NULL, NULL);
+    (void)pst_config_unref(config);
+    (void)pst_config_watch_free(watch);
+    (void)unlink(in("future.yaml"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +226,7 @@ int main(void)
         cmocka_unit_test(the_swap_of_a_mounted_config_map_is_seen),
         cmocka_unit_test(files_with_secrets_are_watched_and_followed),
         cmocka_unit_test(a_change_between_load_and_watch_is_seen),
+        cmocka_unit_test(a_file_from_the_future_has_not_changed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
