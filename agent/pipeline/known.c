@@ -33,6 +33,7 @@ struct pst_known_table *pst_known_new(void)
 static void known_free(struct pst_known *known)
 {
     pst_facts_free(known->facts);
+    pst_engines_done(&known->engines);
     pst_meta_unref(known->before);
     pst_labels_free(known->after);
     free(known->why);
@@ -121,10 +122,28 @@ int pst_known_put(struct pst_known_table *table, const struct pst_facts *facts, 
         }
         known->seen_ns = now_ns;
     }
+    if (known->facts && !pst_str_eq(known->facts->container_id, copy->container_id))
+        pst_engines_done(&known->engines);
     pst_facts_free(known->facts);
     known->facts = copy;
     *ret = known;
     return 0;
+}
+
+bool pst_known_engines(struct pst_known *known, struct pst_engines *engines, bool waiting)
+{
+    bool news = waiting != known->waiting;
+    for (size_t i = 0; i < PST_ENGINE_COUNT; i++) {
+        struct pst_meta *said = engines->of[i];
+        if (!said || said == known->engines.of[i])
+            continue;
+        engines->of[i] = known->engines.of[i];
+        known->engines.of[i] = said;
+        news = true;
+    }
+    pst_engines_done(engines);
+    known->waiting = waiting;
+    return news;
 }
 
 void pst_known_set_labels(struct pst_known *known, struct pst_meta *before,

@@ -232,7 +232,7 @@ static void on_timer(struct pst_daemon *daemon)
     static bool asked;
     uint64_t now_ns = pst_clock_monotonic_ns();
     if (now_ns - published_ns >= publish_every_ns) {
-        pst_daemon_engines(daemon, false);
+        pst_daemon_engines(daemon);
         pst_daemon_publish(daemon, now_ns);
         published_ns = now_ns;
     }
@@ -264,7 +264,7 @@ static void serve(struct pst_daemon *daemon, int fd)
         drain_counter(fd);
     else if (fd == pst_metadata_fd(daemon->metadata)) {
         drain_counter(fd);
-        pst_daemon_engines(daemon, true);
+        pst_daemon_engines(daemon);
     } else if (fd == PST_FD_FACTS)
         drain(daemon, read_facts, MESSAGES_PER_WAKE);
     else if (fd == PST_FD_WINDOWS)

@@ -89,8 +89,8 @@ void pst_daemon_window(struct pst_daemon *daemon, const struct pst_link_up *up,
                        void *const *bodies);
 void pst_daemon_stalled(struct pst_daemon *daemon, const struct pst_control *record);
 void pst_daemon_relabel(struct pst_daemon *daemon);
-/* Labels of containers anew: all of them after news, else those whose wait may have ended. */
-void pst_daemon_engines(struct pst_daemon *daemon, bool news);
+/* Labels anew where engines say something new of the container, or the wait for that has ended. */
+void pst_daemon_engines(struct pst_daemon *daemon);
 /* Held windows whose labels are there, or all at the end. */
 void pst_daemon_release(struct pst_daemon *daemon, bool all);
 /* 0, or -EAGAIN when the link has no room: to be tried again. */

@@ -28,12 +28,19 @@ static const struct pst_facts *find_facts(void *context, uint64_t target_id)
     return known ? known->facts : NULL;
 }
 
-static void label(struct pst_daemon *daemon, struct pst_known *known)
+/* Whether there is anything new. To ask also keeps what is known of the container from being
+ * forgotten. */
+static bool ask_engines(struct pst_daemon *daemon, struct pst_known *known)
 {
     struct pst_engines engines;
-    struct pst_label_lookup lookup = {find_facts, daemon->known, &engines};
+    bool waiting = pst_metadata_get(daemon->metadata, known->facts, &engines);
+    return pst_known_engines(known, &engines, waiting);
+}
+
+static void name(struct pst_daemon *daemon, struct pst_known *known)
+{
+    struct pst_label_lookup lookup = {find_facts, daemon->known, &known->engines};
     struct pst_naming naming;
-    known->waiting = pst_metadata_get(daemon->metadata, known->facts, &engines);
     if (pst_naming_make(daemon->config, daemon->rules, known->facts, &lookup, &naming) < 0)
         pst_metric_add(PST_METRIC_DROPPED_SAMPLES, "labels", NULL, 1);
     if (naming.refused_labels)
@@ -41,8 +48,13 @@ static void label(struct pst_daemon *daemon, struct pst_known *known)
     known->dropped = naming.dropped;
     known->hz = naming.hz;
     known->modes = naming.modes;
-    pst_engines_done(&engines);
     pst_known_set_labels(known, naming.before, naming.after, naming.why);
+}
+
+static void label(struct pst_daemon *daemon, struct pst_known *known)
+{
+    (void)ask_engines(daemon, known);
+    name(daemon, known);
 }
 
 void pst_daemon_relabel(struct pst_daemon *daemon)
@@ -51,16 +63,17 @@ void pst_daemon_relabel(struct pst_daemon *daemon)
         label(daemon, pst_known_at(daemon->known, i));
 }
 
-void pst_daemon_engines(struct pst_daemon *daemon, bool news)
+void pst_daemon_engines(struct pst_daemon *daemon)
 {
     for (size_t i = 0; i < pst_known_count(daemon->known); i++) {
         struct pst_known *known = pst_known_at(daemon->known, i);
-        if (known->facts->container_id.len == 0 || !(news || known->waiting))
+        bool over = known->gone && !known->waiting;
+        if (known->facts->container_id.len == 0 || over || !ask_engines(daemon, known))
             continue;
         const char *dropped = known->dropped;
         double hz = known->hz;
         unsigned modes = known->modes;
-        label(daemon, known);
+        name(daemon, known);
         daemon->plan_due = daemon->plan_due || known->dropped != dropped || known->hz != hz ||
                            known->modes != modes;
     }

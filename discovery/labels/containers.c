@@ -69,6 +69,26 @@ size_t pst_containers_count(const struct pst_containers *containers)
     return pst_map_count(containers->entries);
 }
 
+/* Labels and annotations of a pod may be taken away, and rules and people mean that. */
+static bool may_go(struct pst_str name)
+{
+    return pst_str_starts(name, PST_STR("__meta_kubernetes_pod_label")) ||
+           pst_str_starts(name, PST_STR("__meta_kubernetes_pod_annotation"));
+}
+
+/* What is not said again of a container that was known stays: a pod that ends has no address any
+ * more, one that is set aside no owner. What no memory is left for is what does not stay. */
+static void keep(struct pst_meta *meta, const struct pst_meta *before)
+{
+    struct pst_str name, value;
+
+    for (size_t i = 0; i < pst_meta_count(before); i++) {
+        pst_meta_at(before, i, &name, &value);
+        if (!may_go(name) && pst_meta_get(meta, name.ptr).len == 0)
+            (void)pst_meta_set(meta, name, value);
+    }
+}
+
 int pst_containers_put(struct pst_containers *containers, enum pst_engine engine,
                        const struct pst_container_key *key, struct pst_meta *meta, uint64_t now_ns)
 {
@@ -78,11 +98,14 @@ int pst_containers_put(struct pst_containers *containers, enum pst_engine engine
     if (status < 0)
         return status;
     struct entry *entry = value;
-    bool news = !entry->of[engine] && entry->first_ns;
+    entry->seen_ns = now_ns;
+    if (entry->of[engine])
+        keep(meta, entry->of[engine]);
+    if (entry->of[engine] && pst_meta_equal(entry->of[engine], meta))
+        return 0;
     pst_meta_unref(entry->of[engine]);
     entry->of[engine] = pst_meta_ref(meta);
-    entry->seen_ns = now_ns;
-    return news;
+    return entry->first_ns != 0;
 }
 
 int pst_containers_get(struct pst_containers *containers, const struct pst_container_key *key,

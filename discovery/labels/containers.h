@@ -19,8 +19,9 @@ struct pst_containers *pst_containers_new(void);
 struct pst_containers *pst_containers_free(struct pst_containers *containers);
 size_t pst_containers_count(const struct pst_containers *containers);
 
-/* Puts or replaces what an engine says; takes a reference. 1: of a container that somebody asked
- * for and this engine had not told of; 0; -ENOMEM, -ENOSPC. */
+/* Puts or replaces what an engine says; takes a reference, and adds to it what was said before and
+ * is not said again, labels and annotations of pods excepted. 1: somebody asked for this container,
+ * and it is something new; 0; -ENOMEM, -ENOSPC. */
 int pst_containers_put(struct pst_containers *containers, enum pst_engine engine,
                        const struct pst_container_key *key, struct pst_meta *meta, uint64_t now_ns);
 

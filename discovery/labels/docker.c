@@ -2,7 +2,6 @@
  * is root on the machine: it is used where a person mounted it. */
 #include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "engine.h"
@@ -11,17 +10,9 @@ static const uint64_t timeout_ns = 5 * PST_NS_PER_S;
 
 static const char *socket_of(const struct pst_config *config)
 {
-    static const char *const usual[] = {"/var/run/docker.sock", "/run/podman/podman.sock"};
-    const char *named = config->discovery.containers.docker;
+    static const char *const usual[] = {"/var/run/docker.sock", "/run/podman/podman.sock", NULL};
 
-    if (strcmp(named, "off") == 0)
-        return NULL;
-    if (strcmp(named, "auto") != 0)
-        return named;
-    for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
-        if (access(usual[i], R_OK | W_OK) == 0)
-            return usual[i];
-    return NULL;
+    return pst_engine_socket(config->discovery.containers.docker, usual);
 }
 
 static bool present(const struct pst_config *config)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 #include "label_source.h"
@@ -32,6 +33,17 @@ static size_t tree_bytes(struct pst_str text)
             bytes += c == '{' ? OBJECT : c == '[' ? ARRAY : c == ':' ? PAIR : c == ',' ? VALUE : 0;
     }
     return bytes;
+}
+
+const char *pst_engine_socket(const char *setting, const char *const *usual)
+{
+    if (strcmp(setting, "off") == 0)
+        return NULL;
+    if (strcmp(setting, "auto") != 0)
+        return setting;
+    while (*usual && access(*usual, R_OK | W_OK) < 0)
+        usual++;
+    return *usual;
 }
 
 void pst_engine_socket_url(const char *path, char *dst, size_t size)

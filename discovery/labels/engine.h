@@ -50,6 +50,9 @@ struct pst_engine_ops {
 PST_ENGINES(PST_ENGINE)
 #undef PST_ENGINE
 
+/* The socket that a setting means: its path, for "auto" the first of the usual ones (NULL ends
+ * them) that may be used. NULL: it is off, or none is there. */
+const char *pst_engine_socket(const char *setting, const char *const *usual);
 /* "unix:" in front of a socket's path that a person wrote with or without it. */
 void pst_engine_socket_url(const char *path, char *dst, size_t size);
 
@@ -70,6 +73,14 @@ int pst_engine_set_map(struct pst_meta *meta, const char *prefix, const char *pr
                        const json_t *map);
 /* As Prometheus makes a label's name of a key. */
 void pst_engine_label_name(const char *prefix, struct pst_str key, char *dst, size_t size);
+
+/* cri_reply.c: what the answer to ListContainers says of the container with this very id. With room
+ * for a sandbox's id in ret_pod, empty where it names none of a size that ids have. 1: said; 0: it
+ * is not in the list; -EBADMSG, -ENOMEM. */
+int pst_cri_take_container(struct pst_str answer, const char *id, struct pst_meta *meta,
+                           char ret_pod[PST_CONTAINER_ID_BYTES]);
+/* The same of ListPodSandbox and a pod. */
+int pst_cri_take_pod(struct pst_str answer, const char *id, struct pst_meta *meta);
 
 /* kubernetes_pods.c: every container of a pod list, or of one pod, into the table. 0, -EBADMSG,
  * -ENOMEM. */

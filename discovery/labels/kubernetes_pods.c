@@ -153,10 +153,11 @@ static int take_container(struct pst_metadata *metadata, const json_t *pod, cons
 {
     struct pst_str id = bare_id(pst_json_member(container, "containerID"));
     struct pst_meta *meta = id.len > 0 ? pst_meta_new() : NULL;
-    int status = meta ? set_pod(meta, pod) : -ENOMEM;
+    int status = meta ? 0 : -ENOMEM;
 
     if (id.len == 0) /* not started yet */
         return 0;
+    /* Before the pod's, of which there may be more than there is room for. */
     if (status == 0)
         status =
             set(meta, "__meta_kubernetes_pod_container_name", pst_json_member(container, "name"));
@@ -169,6 +170,8 @@ static int take_container(struct pst_metadata *metadata, const json_t *pod, cons
     if (status == 0)
         status = set(meta, "__meta_kubernetes_pod_container_init",
                      init ? PST_STR("true") : PST_STR("false"));
+    if (status == 0)
+        status = set_pod(meta, pod);
     if (status == 0)
         pst_metadata_put(metadata, PST_ENGINE_KUBERNETES, id, meta);
     pst_meta_unref(meta);

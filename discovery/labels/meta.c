@@ -105,6 +105,20 @@ struct pst_str pst_meta_get(const struct pst_meta *meta, const char *name)
                                  : (struct pst_str){"", 0};
 }
 
+bool pst_meta_equal(const struct pst_meta *a, const struct pst_meta *b)
+{
+    for (size_t i = 0; i < a->count && a->count == b->count; i++) {
+        struct pst_str name, value;
+        pst_meta_at(a, i, &name, &value);
+        const struct entry *same = &b->entries[i]; /* most often in the same order */
+        if (!pst_str_eq((struct pst_str){same->name, same->name_len}, name))
+            same = find(b, name);
+        if (!same || !pst_str_eq((struct pst_str){same->value, same->value_len}, value))
+            return false;
+    }
+    return a->count == b->count;
+}
+
 size_t pst_meta_count(const struct pst_meta *meta)
 {
     return meta->count;

@@ -91,6 +91,16 @@ static const char *refusal(const struct pst_config *config, const struct pst_met
     return pst_meta_get(meta, "__meta_pystrobe_sidecar").len > 0 && !own ? "sidecar" : NULL;
 }
 
+/* What cannot be meant changes nothing, and whoever asks why is told. */
+static void pass_over(const char *key, struct pst_str value, const char *wanted,
+                      struct pst_buf *why)
+{
+    value.len = value.len < 60 ? value.len : 60;
+    (void)pst_buf_printf(why, "annotation pystrobe.io/%s passed over: ", key);
+    (void)pst_buf_escaped(why, value);
+    (void)pst_buf_printf(why, " is not %s\n", wanted);
+}
+
 int pst_pod_wishes(const struct pst_config *config, const struct pst_meta *meta,
                    struct pst_pod_wishes *ret, struct pst_buf *why)
 {
@@ -101,8 +111,12 @@ int pst_pod_wishes(const struct pst_config *config, const struct pst_meta *meta,
     if (pst_value_float(hz, &rate) == 0 && rate >= 1 && rate <= 1000) {
         ret->hz = rate;
         (void)pst_buf_printf(why, "%g Hz by annotation pystrobe.io/hz\n", rate);
+    } else if (hz.len > 0) {
+        pass_over("hz", hz, "a number from 1 to 1000", why);
     }
     ret->modes = modes_of(modes);
+    if (!ret->modes && modes.len > 0)
+        pass_over("modes", modes, "a list of cpu, wall, gil", why);
     if (ret->modes)
         (void)pst_buf_printf(why, "modes %.*s by annotation pystrobe.io/modes\n",
                              (int)(modes.len < 60 ? modes.len : 60), modes.ptr);

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from lib import kube
-from lib.kube import pods, settings, wait_labels
+from lib.kube import pods, row_of, settings, wait_labels
 from lib.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(not kube.can_make_cgroups(), reason="this machine lets nobody make a cgroup")
@@ -96,6 +96,32 @@ def test_changes_are_followed_through_ends_cuts_and_versions_that_are_gone(agent
         assert one.metric("pystrobe_k8s_requests_total", source="apiserver", code="410") == 2  # in the stream and as a status
         log = one.output()
         assert log.count("kubernetes cannot be asked") == 2 and "cut" in log and "kubernetes answers again" in log, log
+
+
+def test_an_annotation_that_changes_while_a_pod_runs_takes_effect_at_once(agent, account, in_pod, serve):
+    process, cgroup = in_pod()
+    steps = [threading.Event(), threading.Event(), threading.Event()]
+
+    def changes():
+        for number, annotations in enumerate([{"pystrobe.io/enabled": "false"}, {"pystrobe.io/hz": "fast"}, {"pystrobe.io/hz": "50"}]):
+            steps[number].wait(60)
+            yield event("MODIFIED", f"10{number}", **kube.pod("web-1", cgroup.id, annotations=annotations))
+        yield from api.silence()
+
+    api = Api([listed("100", kube.pod("web-1", cgroup.id))], [changes()])
+    with agent(settings(account, process, api=serve(api), source="apiserver")) as one:
+        wait_labels(one, process.pid, pod="web-1")
+        wait_until(lambda: row_of(one, process.pid)["state"] == "active", 30, "a sample")
+        steps[0].set()
+        wait_until(lambda: row_of(one, process.pid)["state"] == "skipped", 10, "the pod to be left alone")
+        assert row_of(one, process.pid)["reason"] == "annotation"
+        steps[1].set()
+        row = wait_until(lambda: row_of(one, process.pid)["state"] == "active" and row_of(one, process.pid), 10, "samples again")
+        assert "annotation pystrobe.io/hz passed over: fast is not a number from 1 to 1000" in row["why"]
+        steps[2].set()
+        row = wait_until(lambda: row_of(one, process.pid)["rate_hz"] > 30 and row_of(one, process.pid), 20, "the rate that is asked for")
+        assert "50 Hz by annotation" in row["why"] and row["labels_after"]["pod"] == "web-1"
+        assert [kind for kind, _ in api.asked] == ["list", "watch"]
 
 
 def test_a_service_account_without_the_verb_watch_lists_for_each_new_container(agent, account, in_pod, serve):

@@ -98,6 +98,44 @@ static void what_is_known_stays_five_minutes_after_its_last_sign(void **state)
     assert_int_equal(pst_containers_count(containers), 0);
 }
 
+static int say(const char *name, const char *value, const char *second, const char *second_value)
+{
+    struct pst_meta *meta = pst_meta_new();
+
+    assert_int_equal(pst_meta_set(meta, pst_str(name), pst_str(value)), 0);
+    if (second)
+        assert_int_equal(pst_meta_set(meta, pst_str(second), pst_str(second_value)), 0);
+    int news = pst_containers_put(containers, PST_ENGINE_KUBERNETES, &key, meta, AT(1));
+    pst_meta_unref(meta);
+    return news;
+}
+
+static void expect(const char *name, const char *value)
+{
+    struct pst_engines found = {0};
+
+    assert_int_equal(pst_containers_get(containers, &key, AT(2), &found), 0);
+    struct pst_str text = pst_meta_get(found.of[PST_ENGINE_KUBERNETES], name);
+    assert_true(pst_str_eq(text, pst_str(value)));
+    pst_engines_done(&found);
+}
+
+#define HZ "__meta_kubernetes_pod_annotation_pystrobe_io_hz"
+#define IP "__meta_kubernetes_pod_ip"
+
+static void an_annotation_that_changes_is_news_and_what_is_not_said_again_stays(void **state)
+{
+    ask(0, 1, false, false);
+    assert_int_equal(say(HZ, "19", IP, "10.1.2.3"), 1);
+    assert_int_equal(say(IP, "10.1.2.3", HZ, "19"), 0); /* the same in another order */
+    assert_int_equal(say(HZ, "97", IP, "10.1.2.3"), 1);
+    expect(HZ, "97");
+    assert_int_equal(say(HZ, "97", NULL, NULL), 0); /* as of a pod that ends */
+    expect(IP, "10.1.2.3");
+    assert_int_equal(say(IP, "10.1.2.3", NULL, NULL), 1);
+    expect(HZ, "");
+}
+
 /* The table is full of what has gone, as after a night of short jobs. */
 static void all_that_is_gone_is_forgotten_at_once(void **state)
 {
@@ -131,6 +169,8 @@ static void one_that_stays_unknown_is_asked_for_a_minute_after_the_first_answer(
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            an_annotation_that_changes_is_news_and_what_is_not_said_again_stays, begin, end),
         cmocka_unit_test_setup_teardown(
             a_target_in_a_pod_waits_30_seconds_for_the_best_source_that_is_there, begin, end),
         cmocka_unit_test_setup_teardown(what_is_known_stays_five_minutes_after_its_last_sign, begin,

@@ -86,6 +86,39 @@ static void a_target_of_which_nothing_is_known_yet_is_never_left_out_for_a_busy_
     assert_true(order[2] == &calm);
 }
 
+static struct pst_meta *says(const char *value)
+{
+    struct pst_meta *meta = pst_meta_new();
+    assert_int_equal(pst_meta_set(meta, PST_STR("__meta_pod"), pst_str(value)), 0);
+    return meta;
+}
+
+/* With a watch nobody asked for a quiet container again, and after five minutes it was forgotten.
+ */
+static void what_an_engine_said_stays_when_its_table_has_forgotten_the_container(void **state)
+{
+    struct pst_known_table *table = pst_known_new();
+    struct pst_known *known;
+    struct pst_meta *first = says("web-1"), *second = says("web-1, changed");
+    struct pst_engines engines = {.of[PST_ENGINE_KUBERNETES] = pst_meta_ref(first)}, none = {0};
+    assert_int_equal(put(table, 5, &known), 0);
+    assert_true(pst_known_engines(known, &engines, false));
+    assert_false(pst_known_engines(known, &none, false));
+    assert_true(known->engines.of[PST_ENGINE_KUBERNETES] == first);
+    engines = (struct pst_engines){.of[PST_ENGINE_KUBERNETES] = pst_meta_ref(first)};
+    assert_false(pst_known_engines(known, &engines, false));
+    assert_true(pst_known_engines(known, &none, true)); /* a wait that begins or ends is news */
+    engines = (struct pst_engines){.of[PST_ENGINE_KUBERNETES] = pst_meta_ref(second)};
+    assert_true(pst_known_engines(known, &engines, true));
+    assert_true(known->engines.of[PST_ENGINE_KUBERNETES] == second);
+    pst_meta_unref(first);
+    pst_meta_unref(second);
+    struct pst_facts moved = {.id = 5, .pid = 5, .container_id = PST_STR("another")};
+    assert_int_equal(pst_known_put(table, &moved, 2, &known), 0);
+    assert_null(known->engines.of[PST_ENGINE_KUBERNETES]);
+    pst_known_free(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -93,6 +126,7 @@ int main(void)
         cmocka_unit_test(cpu_of_a_target_that_ended_unsampled_is_told_once_whoever_says_so_first),
         cmocka_unit_test(cpu_of_a_target_that_was_looked_at_is_in_its_profiles_not_unseen),
         cmocka_unit_test(ended_targets_make_room_for_living_ones),
+        cmocka_unit_test(what_an_engine_said_stays_when_its_table_has_forgotten_the_container),
         cmocka_unit_test(a_target_of_which_nothing_is_known_yet_is_never_left_out_for_a_busy_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

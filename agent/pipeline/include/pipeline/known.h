@@ -3,7 +3,7 @@
 #ifndef PST_PIPELINE_KNOWN_H
 #define PST_PIPELINE_KNOWN_H
 
-#include "labels/meta.h"
+#include "labels/metadata.h"
 #include "profile/labels.h"
 #include "sampler/sampler.h"
 #include "scan/facts.h"
@@ -11,19 +11,20 @@
 struct pst_known {
     uint64_t id;
     struct pst_facts *facts;
-    struct pst_meta *before;  /* every label that rules may use */
-    struct pst_labels *after; /* the series labels; NULL: nothing of it is kept */
-    char *why;                /* which source and which rule gave each label */
-    const char *dropped;      /* why nothing of it is sampled, by its labels: a constant word */
-    const char *resting;      /* the same by the agent's settings: disabled, share */
-    double hz;                /* its own rate; 0: as configured */
-    unsigned modes;           /* its own modes, bits by enum pst_mode; 0: as configured */
-    bool waiting;             /* for what Kubernetes says of it: its windows are held */
-    bool stalled;             /* its memory did not answer: never read again */
-    bool refused;             /* too many readers are stuck in targets of its cgroup */
-    bool gone;                /* ended; kept for its last window */
-    uint64_t gone_ns;         /* monotonic */
-    uint64_t seen_ns;         /* monotonic: first sight */
+    struct pst_engines engines; /* what its labels were made from */
+    struct pst_meta *before;    /* every label that rules may use */
+    struct pst_labels *after;   /* the series labels; NULL: nothing of it is kept */
+    char *why;                  /* which source and which rule gave each label */
+    const char *dropped;        /* why nothing of it is sampled, by its labels: a constant word */
+    const char *resting;        /* the same by the agent's settings: disabled, share */
+    double hz;                  /* its own rate; 0: as configured */
+    unsigned modes;             /* its own modes, bits by enum pst_mode; 0: as configured */
+    bool waiting;               /* for what Kubernetes says of it: its windows are held */
+    bool stalled;               /* its memory did not answer: never read again */
+    bool refused;               /* too many readers are stuck in targets of its cgroup */
+    bool gone;                  /* ended; kept for its last window */
+    uint64_t gone_ns;           /* monotonic */
+    uint64_t seen_ns;           /* monotonic: first sight */
 
     /* From its windows. */
     bool has_window;
@@ -45,6 +46,10 @@ int pst_known_put(struct pst_known_table *table, const struct pst_facts *facts, 
                   struct pst_known **ret);
 /* NULL when unknown. Valid until removed. */
 struct pst_known *pst_known_get(struct pst_known_table *table, uint64_t id);
+/* Takes over (references and all) what engines say of its container now. What one has said stays
+ * when it says nothing more: its table forgets, a target that lives does not. True: labels made
+ * before may come out otherwise. */
+bool pst_known_engines(struct pst_known *known, struct pst_engines *engines, bool waiting);
 /* Takes ownership of labels and why (any may be NULL). */
 void pst_known_set_labels(struct pst_known *known, struct pst_meta *before,
                           struct pst_labels *after, char *why);

@@ -15,6 +15,8 @@ struct pst_meta *pst_meta_unref(struct pst_meta *meta);
 int pst_meta_set(struct pst_meta *meta, struct pst_str name, struct pst_str value);
 /* Empty when absent. */
 struct pst_str pst_meta_get(const struct pst_meta *meta, const char *name);
+/* The same labels with the same values, in any order. */
+bool pst_meta_equal(const struct pst_meta *a, const struct pst_meta *b);
 size_t pst_meta_count(const struct pst_meta *meta);
 void pst_meta_at(const struct pst_meta *meta, size_t index, struct pst_str *ret_name,
                  struct pst_str *ret_value);
