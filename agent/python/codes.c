@@ -109,9 +109,18 @@ struct pst_codes *pst_codes_free(struct pst_codes *codes)
 void pst_codes_reset(struct pst_codes *codes)
 {
     forget_addresses(codes);
-    codes->request_count = 0;
-    codes->any_lineless = false;
+    pst_map_release(codes->by_address);
     pst_publics_reset(codes->publics);
+    free(codes->entries);
+    codes->entries = NULL;
+    codes->any_lineless = false;
+    codes->request_count = codes->cap = 0;
+}
+
+size_t pst_codes_bytes(const struct pst_codes *codes)
+{
+    return codes->line_bytes + pst_map_bytes(codes->by_address) +
+           pst_publics_bytes(codes->publics) + codes->cap * sizeof(*codes->entries);
 }
 
 uint32_t pst_codes_find(const struct pst_codes *codes, uint64_t address)

@@ -46,8 +46,10 @@ enum { PST_CODE_NONE = UINT32_MAX };
 struct pst_codes *pst_codes_new(struct pst_memory *memory, const struct pst_layout *layout,
                                 const struct pst_spans *spans, uint64_t code_type);
 struct pst_codes *pst_codes_free(struct pst_codes *codes);
-/* Forgets addresses and ids. */
+/* Forgets addresses and ids, and gives their memory back. */
 void pst_codes_reset(struct pst_codes *codes);
+/* What they take, about. */
+size_t pst_codes_bytes(const struct pst_codes *codes);
 
 /* Index of the code object known at this address, PST_CODE_NONE when there is none. Indexes hold
  * until the next pst_codes_settle. */

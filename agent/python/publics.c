@@ -43,9 +43,17 @@ struct pst_publics *pst_publics_free(struct pst_publics *publics)
 
 void pst_publics_reset(struct pst_publics *publics)
 {
-    publics->count = 0;
-    pst_map_clear(publics->by_content);
+    free(publics->items);
+    publics->items = NULL;
+    publics->count = publics->cap = 0;
+    pst_map_release(publics->by_content);
     pst_intern_clear(publics->strings);
+}
+
+size_t pst_publics_bytes(const struct pst_publics *publics)
+{
+    return pst_intern_bytes(publics->strings) + pst_map_bytes(publics->by_content) +
+           publics->cap * sizeof(*publics->items);
 }
 
 int pst_publics_text(struct pst_publics *publics, struct pst_str text, uint32_t *ret)

@@ -16,8 +16,9 @@ struct pst_public_key {
 
 struct pst_publics *pst_publics_new(void);
 struct pst_publics *pst_publics_free(struct pst_publics *publics);
-/* Forgets every id. */
+/* Forgets every id, and gives the memory back. */
 void pst_publics_reset(struct pst_publics *publics);
+size_t pst_publics_bytes(const struct pst_publics *publics);
 
 /* 0, -ENOMEM, or -ENOSPC past the bounds. */
 int pst_publics_text(struct pst_publics *publics, struct pst_str text, uint32_t *ret);

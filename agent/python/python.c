@@ -105,6 +105,20 @@ void pst_python_reset(struct pst_python *python)
         pst_map_clear(python->copies);
 }
 
+void pst_python_forget_codes(struct pst_python *python)
+{
+    if (python->second)
+        pst_python_forget_codes(python->second);
+    pst_details_reset(python); /* by their ids */
+    pst_codes_reset(python->codes);
+}
+
+size_t pst_python_code_bytes(const struct pst_python *python)
+{
+    return pst_codes_bytes(python->codes) +
+           (python->second ? pst_codes_bytes(python->second->codes) : 0);
+}
+
 const struct pst_py_code *pst_python_code(const struct pst_python *python, uint32_t code)
 {
     if (!python->second)

@@ -74,6 +74,9 @@ static void reader_report(struct pst_daemon *daemon, const struct pst_link_reade
 {
     daemon->role_cpu_ns[PST_ROLE_SAMPLE] = reader->cpu_ns;
     daemon->role_memory_bytes[PST_ROLE_SAMPLE] = reader->memory_bytes;
+    pst_daemon_measure_memory(daemon, reader->plan_generation);
+    if (!reader->window_end)
+        return;
     daemon->windows_ended++;
     pst_metric_add(PST_METRIC_OVERRUNS, NULL, NULL,
                    (double)pst_known_growth(&daemon->told_overruns, reader->totals.overruns));
@@ -343,6 +346,7 @@ static void init_shared(struct pst_daemon *daemon)
     daemon->start_ns = pst_clock_monotonic_ns();
     atomic_store(&daemon->heartbeat_ns, daemon->start_ns);
     pst_budget_init(&daemon->budget);
+    pst_daemon_show_budget(daemon);
 }
 
 static void first_metrics(void)

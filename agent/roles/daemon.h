@@ -56,7 +56,7 @@ struct pst_daemon {
     uint64_t watched_ns;   /* when the files were last compared */
     bool plan_due;         /* the plan changed and is to be sent */
     uint64_t share_hour;   /* whose draw the plan follows */
-    uint64_t plan_generation;
+    uint64_t plan_generation, shrunk_generation; /* of the plan that shrank caches last */
     bool roles_down[PST_ROLE_COUNT];
     struct pst_refusals refusals;
     uint64_t scans;         /* full scans the scan reader has told of */
@@ -98,8 +98,11 @@ int pst_daemon_send_plan(struct pst_daemon *daemon);
 int pst_daemon_send_discovery(struct pst_daemon *daemon, bool resend);
 void pst_daemon_publish(struct pst_daemon *daemon, uint64_t now_ns);
 
-/* daemon_budget.c */
+/* daemon_budget.c: memory at any time, told_generation being that of the plan that the sample
+ * reader followed when it told its own; CPU and what else there is at the end of a window. */
+void pst_daemon_measure_memory(struct pst_daemon *daemon, uint64_t told_generation);
 void pst_daemon_measure(struct pst_daemon *daemon, uint64_t now_ns);
+void pst_daemon_show_budget(const struct pst_daemon *daemon);
 
 /* daemon_server.c */
 int pst_daemon_start_server(struct pst_daemon *daemon, struct pst_error *error);

@@ -1,4 +1,5 @@
 /* What the agent itself costs: CPU and memory of all roles, held against the budget. */
+#include <malloc.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -44,11 +45,52 @@ static uint64_t own_memory_bytes(void)
     return kib << 10;
 }
 
-static void set_gauges(struct pst_daemon *daemon, uint64_t cpu_ns, uint64_t memory)
+static uint64_t memory_of_all(struct pst_daemon *daemon)
 {
-    pst_metric_set(PST_METRIC_OVERHEAD, NULL, NULL, daemon->overhead_ratio);
+    uint64_t memory = 0;
+    daemon->role_memory_bytes[PST_ROLE_DAEMON] = own_memory_bytes();
+    for (int role = 0; role < PST_ROLE_COUNT; role++)
+        memory += daemon->role_memory_bytes[role];
     pst_metric_set(PST_METRIC_OVERHEAD_MEMORY, NULL, NULL, (double)memory);
-    pst_metric_set(PST_METRIC_PROCESS_CPU, NULL, NULL, (double)cpu_ns / (double)PST_NS_PER_S);
+    return memory;
+}
+
+void pst_daemon_show_budget(const struct pst_daemon *daemon)
+{
+    const struct pst_budget *budget = &daemon->budget;
+    pst_metric_set(PST_METRIC_BUDGET, "rate", NULL, budget->rate_factor);
+    pst_metric_set(PST_METRIC_BUDGET, "caches", NULL, 1.0 / (1U << budget->shrink));
+    pst_metric_set(PST_METRIC_BUDGET, "modes", NULL, budget->cpu_only ? 0 : 1);
+    pst_metric_set(PST_METRIC_BUDGET, "targets", NULL, budget->target_share);
+}
+
+static void take_step(struct pst_daemon *daemon, const char *step, uint64_t memory)
+{
+    const struct pst_budget *budget = &daemon->budget;
+    pst_metric_add(PST_METRIC_BUDGET_STEPS, step, NULL, 1);
+    pst_log_warn("budget",
+                 "the agent used %.2f%% of a core and %.1f MiB: step %s; now rate x%.3g, caches "
+                 "x%.3g, %stargets x%.3g",
+                 daemon->overhead_ratio * 100, (double)memory / (1 << 20), step,
+                 budget->rate_factor, 1.0 / (1U << budget->shrink),
+                 budget->cpu_only ? "cpu alone, " : "", budget->target_share);
+    daemon->plan_due = true;
+}
+
+void pst_daemon_measure_memory(struct pst_daemon *daemon, uint64_t told_generation)
+{
+    if (daemon->budget.shrink > 0)
+        (void)malloc_trim(0);
+    uint64_t memory = memory_of_all(daemon);
+    const char *step =
+        pst_budget_memory(&daemon->budget, memory, daemon->config->sampling.overhead_memory_bytes,
+                          told_generation >= daemon->shrunk_generation);
+    if (step) {
+        /* The plan that says so is the next one. */
+        daemon->shrunk_generation = daemon->plan_generation + 1;
+        take_step(daemon, step, memory);
+    }
+    pst_daemon_show_budget(daemon);
 }
 
 void pst_daemon_measure(struct pst_daemon *daemon, uint64_t now_ns)
@@ -56,29 +98,24 @@ void pst_daemon_measure(struct pst_daemon *daemon, uint64_t now_ns)
     if (daemon->measured_ns && now_ns - daemon->measured_ns < least_interval_ns)
         return;
     daemon->role_cpu_ns[PST_ROLE_DAEMON] = own_cpu_ns();
-    daemon->role_memory_bytes[PST_ROLE_DAEMON] = own_memory_bytes();
-    uint64_t cpu_ns = 0, memory = 0;
-    for (int role = 0; role < PST_ROLE_COUNT; role++) {
+    uint64_t cpu_ns = 0, memory = memory_of_all(daemon);
+    for (int role = 0; role < PST_ROLE_COUNT; role++)
         cpu_ns += pst_known_growth(&daemon->measured_cpu_ns[role], daemon->role_cpu_ns[role]);
-        memory += daemon->role_memory_bytes[role];
-    }
     daemon->used_cpu_ns += cpu_ns;
     bool usable = daemon->measured_ns && daemon->measured_ns - daemon->start_ns >= settle_ns;
     if (daemon->measured_ns)
         daemon->overhead_ratio = (double)cpu_ns / (double)(now_ns - daemon->measured_ns);
     daemon->measured_ns = now_ns;
-    set_gauges(daemon, daemon->used_cpu_ns, memory);
+    pst_metric_set(PST_METRIC_OVERHEAD, NULL, NULL, daemon->overhead_ratio);
+    pst_metric_set(PST_METRIC_PROCESS_CPU, NULL, NULL,
+                   (double)daemon->used_cpu_ns / (double)PST_NS_PER_S);
     if (!usable)
         return;
     const struct pst_config *config = daemon->config;
     const char *step =
         pst_budget_measure(&daemon->budget, daemon->overhead_ratio, config->sampling.overhead_cpu,
                            memory, config->sampling.overhead_memory_bytes);
-    if (!step)
-        return;
-    pst_metric_add(PST_METRIC_BUDGET_STEPS, step, NULL, 1);
-    pst_log_warn("budget", "the agent used %.2f%% of a core and %.1f MiB: step %s, rate now x%.3g",
-                 daemon->overhead_ratio * 100, (double)memory / (1 << 20), step,
-                 daemon->budget.rate_factor);
-    daemon->plan_due = true;
+    if (step)
+        take_step(daemon, step, memory);
+    pst_daemon_show_budget(daemon);
 }

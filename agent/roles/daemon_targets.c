@@ -244,11 +244,12 @@ static size_t planned(struct pst_daemon *daemon, struct pst_known **ret)
             ret[count++] = known;
     }
     qsort(ret, count, sizeof(struct pst_known *), pst_known_by_need);
-    if (daemon->budget.target_share < 1 && count > 1) {
-        size_t kept = (size_t)((double)count * daemon->budget.target_share);
-        count = kept ? kept : 1;
-    }
-    return count < PST_MAX_TARGETS ? count : PST_MAX_TARGETS;
+    size_t kept = (size_t)((double)count * daemon->budget.target_share);
+    if (kept == 0 && count > 0)
+        kept = 1;
+    for (size_t i = kept; i < count; i++)
+        ret[i]->resting = "budget";
+    return kept < PST_MAX_TARGETS ? kept : PST_MAX_TARGETS;
 }
 
 static int send_part(struct pst_daemon *daemon, const struct pst_link_plan *plan)
@@ -316,6 +317,7 @@ int pst_daemon_send_plan(struct pst_daemon *daemon)
         plan->kind = PST_LINK_SAMPLING;
         plan->generation = ++daemon->plan_generation;
         plan->enabled = enabled;
+        plan->shrink = daemon->budget.shrink;
         r = send_rows(daemon, targets, enabled ? count : 0, plan);
     }
     free(targets);
@@ -419,8 +421,7 @@ static void judge(struct pst_daemon *daemon, uint64_t now_ns, struct pst_buf *re
          i++) {
         const struct pst_known *known = pst_known_at(daemon->known, i);
         uint64_t since = known->last_sample_mono_ns ? known->last_sample_mono_ns : known->seen_ns;
-        if (!pst_known_wanted(known) || daemon->budget.target_share < 1 ||
-            now_ns - since < patience_ns)
+        if (!pst_known_wanted(known) || now_ns - since < patience_ns)
             continue;
         (void)pst_buf_printf(reason, "pid %d is readable but gave no sample for %d windows (%s)\n",
                              known->facts->pid, UNREAD_WINDOWS,

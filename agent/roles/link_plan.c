@@ -40,6 +40,7 @@ static int encode_sampling(const struct pst_link_plan *plan, struct pst_buf *out
     sampling.first = plan->first;
     sampling.last = plan->last;
     sampling.enabled = plan->enabled;
+    sampling.shrink = plan->shrink;
     sampling.n_rows = plan->row_count;
     sampling.rows = pointers;
     message.version = PST_LINK_VERSION;
@@ -93,13 +94,14 @@ static int decode_row(const Pst__Link__Row *row, struct pst_plan_row *ret)
 
 static int decode_sampling(const Pst__Link__Sampling *sampling, struct pst_link_plan *ret)
 {
-    if (sampling->n_rows > PST_MAX_PLAN_ROWS)
+    if (sampling->n_rows > PST_MAX_PLAN_ROWS || sampling->shrink > PST_SAMPLER_SHRINK_MAX)
         return -EBADMSG;
     ret->kind = PST_LINK_SAMPLING;
     ret->generation = sampling->generation;
     ret->first = sampling->first;
     ret->last = sampling->last;
     ret->enabled = sampling->enabled;
+    ret->shrink = sampling->shrink;
     ret->row_count = sampling->n_rows;
     for (size_t i = 0; i < sampling->n_rows; i++)
         if (decode_row(sampling->rows[i], &ret->rows[i]) < 0)

@@ -24,7 +24,8 @@
 #define TOTALS_FIELDS(X)                                                                           \
     X(wakeups)                                                                                     \
     X(looks) X(idle_looks) X(stacks) X(reused) X(overruns) X(attach_failures) X(read_calls)
-#define READER_FIELDS(X) X(sequence) X(cpu_ns) X(memory_bytes) X(unsent_windows) X(plan_generation)
+#define READER_FIELDS(X)                                                                           \
+    X(sequence) X(cpu_ns) X(memory_bytes) X(unsent_windows) X(plan_generation) X(window_end)
 
 static int encode_window(const struct pst_link_up *up, struct pst_buf *out)
 {

@@ -14,6 +14,7 @@ struct rows {
     struct pst_plan_row items[PST_MAX_TARGETS];
     size_t count;
     uint64_t generation;
+    unsigned shrink;
     bool enabled;
 };
 
@@ -84,6 +85,11 @@ uint64_t pst_plan_book_generation(const struct pst_plan_book *book)
     return book->force->generation;
 }
 
+unsigned pst_plan_book_shrink(const struct pst_plan_book *book)
+{
+    return book->force->shrink;
+}
+
 int pst_plan_book_take(struct pst_plan_book *book, const struct pst_link_plan *part)
 {
     struct rows *incoming = book->incoming;
@@ -92,6 +98,7 @@ int pst_plan_book_take(struct pst_plan_book *book, const struct pst_link_plan *p
         incoming->count = 0;
         incoming->generation = part->generation;
         incoming->enabled = part->enabled;
+        incoming->shrink = part->shrink;
         book->receiving = true;
     }
     if (!book->receiving || part->generation != incoming->generation) {

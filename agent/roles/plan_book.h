@@ -28,5 +28,7 @@ size_t pst_plan_book_resolve(struct pst_plan_book *book, uint64_t boot_ticks,
                              const struct pst_sampler_target **ret_targets, bool *ret_again);
 
 uint64_t pst_plan_book_generation(const struct pst_plan_book *book);
+/* How far it wants caches shrunk. */
+unsigned pst_plan_book_shrink(const struct pst_plan_book *book);
 
 #endif

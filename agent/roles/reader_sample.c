@@ -56,6 +56,8 @@ static void apply_plan(struct reader *reader, uint64_t now_ns)
 
     if (pst_sampler_plan(reader->sampler, targets, count) < 0)
         pst_log_warn("plan", "no memory for %zu targets", count);
+    pst_sampler_shrink(reader->sampler, pst_plan_book_shrink(reader->book));
+    atomic_store(&reader->ship.shrink, pst_plan_book_shrink(reader->book));
     atomic_store(&reader->ship.plan_generation, pst_plan_book_generation(reader->book));
     reader->resolve_at_ns = again ? now_ns + LOOK_AGAIN_NS : UINT64_MAX;
 }
@@ -139,6 +141,7 @@ static void *ship_and_watch(void *context)
     (void)prctl(PR_SET_NAME, "pst-ship", 0, 0, 0);
     for (;;) {
         (void)pst_sampler_ship(reader->sampler, SHIP_WAIT_MS);
+        pst_ship_usage(&reader->ship, pst_clock_monotonic_ns());
         if (read(reader->stop_signal, &info, sizeof(info)) > 0 || atomic_load(&reader->stop))
             end(reader);
         if (pst_sampler_stalled(reader->sampler, pst_clock_monotonic_ns(), &target)) {

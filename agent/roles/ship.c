@@ -2,13 +2,16 @@
  * it is better spent on the windows to come. */
 #include "ship.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "profile/pprof.h"
 #include "usage.h"
 
 enum { SEND_TIMEOUT_MS = 1000 };
+static const uint64_t usage_gap_ns = 2 * PST_NS_PER_S;
 
 void pst_ship_init(struct pst_ship *ship, int link)
 {
@@ -70,15 +73,35 @@ void pst_ship_window(void *context, const struct pst_sampler_window *window,
         (void)close(fds[i]);
 }
 
-void pst_ship_window_end(void *context, uint64_t sequence)
+static void report(struct pst_ship *ship, bool window_end)
 {
-    struct pst_ship *ship = context;
     struct pst_link_up up = {.kind = PST_LINK_READER};
 
-    up.reader.sequence = sequence;
+    up.reader.window_end = window_end;
+    up.reader.sequence = ship->sequence;
     up.reader.unsent_windows = ship->unsent_windows;
     up.reader.plan_generation = atomic_load(&ship->plan_generation);
     pst_usage_self(&up.reader.cpu_ns, &up.reader.memory_bytes);
     pst_sampler_totals(ship->sampler, &up.reader.totals);
     (void)send_up(ship, &up, NULL);
+    ship->told_ns = pst_clock_monotonic_ns();
+}
+
+void pst_ship_window_end(void *context, uint64_t sequence)
+{
+    struct pst_ship *ship = context;
+
+    ship->sequence = sequence;
+    /* Profiles come and go with each window and leave holes behind. */
+    if (atomic_load(&ship->shrink) > 0)
+        (void)malloc_trim(0);
+    report(ship, true);
+}
+
+void pst_ship_usage(struct pst_ship *ship, uint64_t now_ns)
+{
+    if (ship->told_ns == 0)
+        ship->told_ns = now_ns;
+    if (now_ns - ship->told_ns >= usage_gap_ns)
+        report(ship, false);
 }

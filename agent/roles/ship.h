@@ -13,7 +13,9 @@ struct pst_ship {
     struct pst_buf message, body;
     struct pst_sampler *sampler;
     _Atomic uint64_t plan_generation;
+    _Atomic unsigned shrink; /* that of the plan */
     uint64_t unsent_windows;
+    uint64_t sequence, told_ns; /* of the last report */
 };
 
 void pst_ship_init(struct pst_ship *ship, int link);
@@ -23,5 +25,7 @@ void pst_ship_done(struct pst_ship *ship);
 void pst_ship_window(void *context, const struct pst_sampler_window *window,
                      struct pst_profile *const profiles[PST_MODE_COUNT]);
 void pst_ship_window_end(void *context, uint64_t sequence);
+/* Says what the reader uses when that was said some seconds ago: windows may be an hour long. */
+void pst_ship_usage(struct pst_ship *ship, uint64_t now_ns);
 
 #endif

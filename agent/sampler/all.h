@@ -1,5 +1,6 @@
 /* All targets together: what the parts of the sampler share. sampler.c ticks and closes windows,
- * plan.c takes plans, groups.c shares deadlines out, ship.c hands closed windows on. */
+ * plan.c takes plans, groups.c shares deadlines out, caches.c holds memory, ship.c hands closed
+ * windows on. */
 #ifndef PST_SAMPLER_ALL_H
 #define PST_SAMPLER_ALL_H
 
@@ -31,6 +32,10 @@ struct pst_sampler {
     struct pst_group groups[PST_SAMPLER_GROUPS];
     unsigned slots; /* of every rate */
 
+    bool renew_names;    /* with the next window */
+    size_t names_needed; /* by the first window of the names that are current; 0: not known */
+    uint64_t caches_due_ns;
+
     uint64_t sequence, window_ns, window_end_ns;
     bool closing; /* some targets' windows of this sequence are still open */
     struct pst_closed_queue queue;
@@ -55,5 +60,10 @@ void pst_sampler_regroup(struct pst_sampler *sampler, uint64_t now_ns);
 /* A tick longer than 2 ms delays its last targets: their rate's targets are spread over more
  * deadlines, at most four. */
 void pst_sampler_adapt_slots(struct pst_sampler *sampler, uint64_t now_ns);
+
+/* caches.c: while they are shrunk, code objects that take more than their room are forgotten. */
+void pst_sampler_hold_caches(struct pst_sampler *sampler, uint64_t now_ns);
+/* Whether the next window is to begin with new names. */
+bool pst_sampler_names_due(struct pst_sampler *sampler);
 
 #endif

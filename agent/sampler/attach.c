@@ -24,6 +24,21 @@ struct pst_sampled *pst_sampled_new(struct pst_shared *shared,
     return target;
 }
 
+static void forget_functions(struct pst_sampled *target)
+{
+    free(target->functions);
+    target->functions = NULL;
+    target->function_cap = 0;
+}
+
+void pst_sampled_forget_codes(struct pst_sampled *target)
+{
+    if (!target->python)
+        return;
+    pst_python_forget_codes(target->python);
+    forget_functions(target); /* by the ids that have just ended */
+}
+
 static void detach(struct pst_sampled *target)
 {
     target->native = pst_native_look_free(target->native);
@@ -31,9 +46,7 @@ static void detach(struct pst_sampled *target)
     target->memory = pst_memory_free(target->memory);
     target->threads = pst_os_threads_free(target->threads);
     pst_procref_done(&target->ref);
-    free(target->functions);
-    target->functions = NULL;
-    target->function_cap = 0;
+    forget_functions(target);
     /* Attached again, its CPU counts from then on: what it used before has been accounted. */
     if (target->last_turn_ns)
         target->plan.born_observed = false;

@@ -22,6 +22,7 @@ struct pst_shared {
     _Atomic uint64_t watch_target;
     struct pst_random random;
     struct pst_tracer *tracer; /* made with the first target that wants native frames */
+    unsigned shrink;           /* how often the room of caches has been halved; 0: not */
     uint32_t torn, deeper, unreadable, not_observed, cpu_not_observed, ended_threads,
         no_python_frame, overflow; /* function ids of bracketed frames */
     _Atomic uint64_t looks, idle_looks, stacks, reused, attach_failures, read_calls;
@@ -84,6 +85,8 @@ bool pst_sampled_attach_due(const struct pst_sampled *target, uint64_t now_ns);
 /* The walker lost the process: attach again later, or never when it is gone. Caller holds
  * windows_lock. */
 void pst_sampled_lost(struct pst_sampled *target, enum pst_verdict verdict, uint64_t now_ns);
+/* What is known of its code objects is read anew when it is needed. Between two turns. */
+void pst_sampled_forget_codes(struct pst_sampled *target);
 /* Gives the CPU that the threads have used so far to the open window: they are about to be
  * forgotten. Caller holds windows_lock. */
 void pst_sampled_settle(struct pst_sampled *target);

@@ -266,8 +266,10 @@ static void close_some(struct pst_sampler *sampler, uint64_t now_ns)
 static void renew_names(struct pst_sampler *sampler)
 {
     struct pst_names *old = sampler->shared.names, *fresh;
-    if (!pst_names_full(old) || !(fresh = pst_names_new()))
+    if (!pst_sampler_names_due(sampler) || !(fresh = pst_names_new()))
         return;
+    sampler->renew_names = false;
+    sampler->names_needed = 0;
     pst_sampler_lock(sampler);
     sampler->shared.names = fresh;
     if (make_brackets(&sampler->shared) < 0)
@@ -308,6 +310,7 @@ uint64_t pst_sampler_tick(struct pst_sampler *sampler, uint64_t now_ns)
     now_ns = pst_clock_monotonic_ns();
     retire_gone(sampler, now_ns);
     turn_window(sampler, now_ns);
+    pst_sampler_hold_caches(sampler, now_ns);
     return next_deadline(sampler, now_ns);
 }
 

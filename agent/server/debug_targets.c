@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "internal.h"
 
 static void put_label(json_t *object, struct pst_str name, struct pst_str value)
@@ -77,11 +78,36 @@ static json_t *row_json(const struct pst_target_row *row)
     return object;
 }
 
+/* How much less than asked for the agent does to stay inside sampling.overhead. */
+static json_t *budget_json(void)
+{
+    static const char *const parts[] = {"rate", "caches", "modes", "targets"};
+    json_t *object = json_object();
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        (void)json_object_set_new(object, parts[i],
+                                  json_real(pst_metric_get(PST_METRIC_BUDGET, parts[i], NULL)));
+    return object;
+}
+
+static void budget_html(struct pst_buf *out)
+{
+    double rate = pst_metric_get(PST_METRIC_BUDGET, "rate", NULL),
+           caches = pst_metric_get(PST_METRIC_BUDGET, "caches", NULL),
+           modes = pst_metric_get(PST_METRIC_BUDGET, "modes", NULL),
+           targets = pst_metric_get(PST_METRIC_BUDGET, "targets", NULL);
+    if (rate + caches + modes + targets < 4)
+        (void)pst_buf_printf(out,
+                             "<p>To stay inside sampling.overhead: rates x%.3g, caches x%.3g, "
+                             "targets x%.3g%s.</p>\n",
+                             rate, caches, targets, modes < 1 ? ", cpu mode alone" : "");
+}
+
 static void serve_json(const struct pst_target_snapshot *snapshot, struct pst_answer *answer)
 {
     json_t *root = json_object(), *list = json_array();
     for (size_t i = 0; snapshot && i < snapshot->count; i++)
         (void)json_array_append_new(list, row_json(&snapshot->rows[i]));
+    (void)json_object_set_new(root, "budget", budget_json());
     (void)json_object_set_new(root, "taken_ns", json_integer(snapshot ? snapshot->taken_ns : 0));
     (void)json_object_set_new(root, "targets", list);
     pst_answer_json(answer, MHD_HTTP_OK, root);
@@ -159,12 +185,16 @@ static void serve_html(const struct pst_target_snapshot *snapshot, struct pst_an
     struct pst_buf *out = &answer->body;
     answer->type = "text/html; charset=utf-8";
     int r = pst_buf_puts(
-        out, "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>targets - pystrobe"
-             "</title><meta name=\"viewport\" content=\"width=device-width\">"
-             "<link rel=\"stylesheet\" href=\"/page.css\"><body class=\"plain\"><h1>Targets</h1>\n"
-             "<table><thead><tr><th>pid<th>service<th>Python<th>state<th>reason<th>rate, Hz"
-             "<th>samples<th>torn<th>failed<th>labels found<th>labels sent<th>command</thead>"
-             "<tbody>\n");
+        out,
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>targets - pystrobe"
+        "</title><meta name=\"viewport\" content=\"width=device-width\">"
+        "<link rel=\"stylesheet\" href=\"/page.css\"><body class=\"plain\"><h1>Targets</h1>\n");
+    budget_html(out);
+    if (r == 0)
+        r = pst_buf_puts(
+            out, "<table><thead><tr><th>pid<th>service<th>Python<th>state<th>reason<th>rate, Hz"
+                 "<th>samples<th>torn<th>failed<th>labels found<th>labels sent<th>command</thead>"
+                 "<tbody>\n");
     for (size_t i = 0; r == 0 && snapshot && i < snapshot->count; i++)
         r = row_html(out, &snapshot->rows[i]);
     if (r == 0 && (!snapshot || snapshot->count == 0))

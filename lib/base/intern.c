@@ -52,9 +52,11 @@ struct pst_intern *pst_intern_free(struct pst_intern *intern)
 void pst_intern_clear(struct pst_intern *intern)
 {
     pst_arena_done(&intern->arena);
-    if (intern->slots)
-        memset(intern->slots, 0, intern->slot_count * sizeof(*intern->slots));
-    intern->count = 0;
+    free(intern->entries);
+    free(intern->slots);
+    intern->entries = NULL;
+    intern->slots = NULL;
+    intern->count = intern->entry_cap = intern->slot_count = 0;
 }
 
 static uint32_t hash_of(const struct pst_intern *intern, const void *data, size_t len)

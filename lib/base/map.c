@@ -53,6 +53,18 @@ void pst_map_clear(struct pst_map *map)
     map->count = 0;
 }
 
+void pst_map_release(struct pst_map *map)
+{
+    free(map->data);
+    map->data = NULL;
+    map->slots = map->count = 0;
+}
+
+size_t pst_map_bytes(const struct pst_map *map)
+{
+    return map->slots * map->slot_bytes;
+}
+
 size_t pst_map_count(const struct pst_map *map)
 {
     return map->count;

@@ -24,11 +24,47 @@ static void over_budget_widens_intervals_then_drops_wall_then_targets(void **sta
     assert_true(budget.rate_factor >= 1.0 / 16 && budget.target_share >= 1.0 / 16);
 }
 
-static void too_much_memory_counts_like_too_much_cpu(void **state)
+static void caches_shrink_before_memory_is_used_up_and_rates_only_after_them(void **state)
 {
     struct pst_budget budget;
     pst_budget_init(&budget);
+    assert_null(pst_budget_memory(&budget, 56 * MIB, 64 * MIB, true));
+    assert_string_equal(pst_budget_memory(&budget, 57 * MIB, 64 * MIB, true), "caches");
+    assert_null(pst_budget_memory(&budget, 70 * MIB, 64 * MIB, false)); /* not taken yet */
+    assert_null(pst_budget_measure(&budget, 0.001, 0.02, 65 * MIB, 64 * MIB));
+    assert_int_equal(budget.shrink, 1);
+    assert_string_equal(pst_budget_memory(&budget, 65 * MIB, 64 * MIB, true), "caches");
+    assert_int_equal(budget.shrink, PST_BUDGET_SHRINK_MAX); /* over it already: all at once */
+    assert_null(pst_budget_memory(&budget, 65 * MIB, 64 * MIB, true));
     assert_string_equal(pst_budget_measure(&budget, 0.001, 0.02, 65 * MIB, 64 * MIB), "interval");
+}
+
+static void too_much_cpu_leaves_caches_alone(void **state)
+{
+    struct pst_budget budget;
+    pst_budget_init(&budget);
+    for (int i = 0; i < 20; i++)
+        (void)pst_budget_measure(&budget, 0.05, 0.02, 10 * MIB, 64 * MIB);
+    assert_int_equal(budget.shrink, 0);
+}
+
+static void caches_grow_back_last_and_slowly(void **state)
+{
+    struct pst_budget budget;
+    pst_budget_init(&budget);
+    (void)pst_budget_memory(&budget, 65 * MIB, 64 * MIB, true);
+    (void)pst_budget_measure(&budget, 0.001, 0.02, 65 * MIB, 64 * MIB);
+    int windows = 0;
+    for (; budget.rate_factor < 1; windows++) {
+        (void)pst_budget_measure(&budget, 0.001, 0.02, 20 * MIB, 64 * MIB);
+        assert_int_equal(budget.shrink, PST_BUDGET_SHRINK_MAX);
+    }
+    assert_int_equal(windows, 4);
+    for (; budget.shrink > 0; windows++)
+        (void)pst_budget_measure(&budget, 0.001, 0.02, 20 * MIB, 64 * MIB);
+    assert_int_equal(windows, 4 + 3 * 20);
+    for (int i = 0; i < 100; i++) /* near the limit nothing is given back */
+        assert_null(pst_budget_measure(&budget, 0.001, 0.02, 49 * MIB, 64 * MIB));
 }
 
 static void steps_back_come_one_at_a_time_after_four_calm_windows(void **state)
@@ -52,7 +88,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(over_budget_widens_intervals_then_drops_wall_then_targets),
-        cmocka_unit_test(too_much_memory_counts_like_too_much_cpu),
+        cmocka_unit_test(caches_shrink_before_memory_is_used_up_and_rates_only_after_them),
+        cmocka_unit_test(too_much_cpu_leaves_caches_alone),
+        cmocka_unit_test(caches_grow_back_last_and_slowly),
         cmocka_unit_test(steps_back_come_one_at_a_time_after_four_calm_windows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

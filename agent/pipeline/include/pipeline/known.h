@@ -16,7 +16,7 @@ struct pst_known {
     struct pst_labels *after;   /* the series labels; NULL: nothing of it is kept */
     char *why;                  /* which source and which rule gave each label */
     const char *dropped;        /* why nothing of it is sampled, by its labels: a constant word */
-    const char *resting;        /* the same by the agent's settings: disabled, share */
+    const char *resting;        /* the same by the agent's settings: disabled, share, budget */
     double hz;                  /* its own rate; 0: as configured */
     unsigned modes;             /* its own modes, bits by enum pst_mode; 0: as configured */
     bool waiting;               /* for what Kubernetes says of it: its windows are held */

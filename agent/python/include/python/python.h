@@ -47,6 +47,12 @@ void pst_python_name_classes(struct pst_python *python, bool wanted);
 /* exec, or the runtime was finalized and started again: forgets every cache, keeps counters. */
 void pst_python_reset(struct pst_python *python);
 
+/* Forgets what is known of code objects, to be read anew; public ids begin anew as well. Between
+ * two samples. */
+void pst_python_forget_codes(struct pst_python *python);
+/* What that takes, about. */
+size_t pst_python_code_bytes(const struct pst_python *python);
+
 /* A frame: an interned code object and the line being executed (0: CPython answers "none"). */
 struct pst_py_frame {
     uint32_t code;

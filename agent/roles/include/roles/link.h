@@ -65,6 +65,7 @@ struct pst_link_plan {
      * it into force. With enabled false the rows count for nothing. */
     uint64_t generation;
     bool first, last, enabled;
+    unsigned shrink; /* of caches: 0..PST_SAMPLER_SHRINK_MAX */
     size_t row_count;
     struct pst_plan_row rows[PST_MAX_PLAN_ROWS];
     /* PST_LINK_DISCOVERY: settings in force, and a full scan at once. resend: every target known is
@@ -80,7 +81,7 @@ int pst_link_plan_decode(const void *data, size_t len, struct pst_link_plan *ret
 
 enum pst_link_up_kind {
     PST_LINK_WINDOW, /* one target's window with a body for each mode that has one */
-    PST_LINK_READER, /* all windows of a sequence were sent: the reader about itself */
+    PST_LINK_READER, /* the reader about itself */
 };
 
 struct pst_link_body {
@@ -90,6 +91,7 @@ struct pst_link_body {
 };
 
 struct pst_link_reader {
+    bool window_end; /* all windows of this sequence were sent; else in the middle of one */
     uint64_t sequence;
     uint64_t cpu_ns;       /* of the reader, since it started */
     uint64_t memory_bytes; /* its PSS, 0 when unknown */

@@ -76,6 +76,12 @@ struct pst_sampler *pst_sampler_free(struct pst_sampler *sampler);
 int pst_sampler_plan(struct pst_sampler *sampler, const struct pst_sampler_target *targets,
                      size_t count);
 
+/* How often the room of caches is halved, 0..PST_SAMPLER_SHRINK_MAX: names, and code objects of all
+ * targets together. More than before: what they hold is forgotten at once and read anew as it is
+ * needed. Sampling thread. */
+enum { PST_SAMPLER_SHRINK_MAX = 3 };
+void pst_sampler_shrink(struct pst_sampler *sampler, unsigned shrink);
+
 /* Does what is due at now_ns (CLOCK_MONOTONIC) and returns when to call again. Sampling thread. */
 uint64_t pst_sampler_tick(struct pst_sampler *sampler, uint64_t now_ns);
 

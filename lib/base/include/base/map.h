@@ -13,6 +13,9 @@ struct pst_map;
 struct pst_map *pst_map_new(size_t key_bytes, size_t value_bytes, size_t max_entries);
 struct pst_map *pst_map_free(struct pst_map *map); /* returns NULL; accepts NULL */
 void pst_map_clear(struct pst_map *map);
+/* The same, giving the memory back. */
+void pst_map_release(struct pst_map *map);
+size_t pst_map_bytes(const struct pst_map *map);
 size_t pst_map_count(const struct pst_map *map);
 
 /* Pointer to the value, valid until the next put or remove; NULL when absent. */
