@@ -16,13 +16,23 @@ HEAD = """# pystrobe chart
 One agent on every node, as a DaemonSet with `hostPID` and the capability `SYS_PTRACE` alone.
 
 ```sh
-helm install pystrobe deploy/helm/pystrobe --namespace profiling --create-namespace \\
-  --set 'exporters[0].type=pyroscope' --set 'exporters[0].url=http://pyroscope:4040'
+docker build -f deploy/docker/Dockerfile -t registry.example.com/pystrobe:0.1.0 . && docker push registry.example.com/pystrobe:0.1.0
+kubectl create namespace profiling
 kubectl label namespace profiling pod-security.kubernetes.io/enforce=privileged
+helm install pystrobe deploy/helm/pystrobe --namespace profiling --set image.registry=registry.example.com \\
+  --set 'exporters[0].type=pyroscope' --set 'exporters[0].url=http://pyroscope:4040'
 ```
 
 Deviations from the Restricted Pod Security Standard: `hostPID`, `SYS_PTRACE`, uid 0, one `hostPath` for what is not
 delivered yet (`spool.type: emptyDir` removes it). The agent reloads a changed configuration by itself.
+
+## Annotations of pods
+
+`pystrobe.io/enabled` (`"true"`, `"false"`), `pystrobe.io/service-name`, `pystrobe.io/hz` (1 to 1000), `pystrobe.io/modes`
+(`cpu,wall,gil`); with `.CONTAINER` at the end for one container. `enabled: "false"` wins under every scheme. Where pods come
+from the API server, which tells of changes, one that is set or changed while the pod runs takes effect at once; where
+they come from the kubelet, when the next container starts on that node. `pystrobe ps --why PID` and `/debug/targets` say which of
+them count and which could not be meant.
 
 ## Values
 

@@ -128,6 +128,19 @@ def test_values_that_make_no_sense_are_refused(helm, value, complaint):
     assert complaint in said
 
 
+def test_targeting_is_the_agents_own_so_that_containers_and_other_profilers_annotations_count(helm):
+    text = of_kind(template(helm, "annotated", "--set", "targeting.excludeNamespaces={kube-.*}"), "ConfigMap")["data"]["pystrobe.yaml"]
+    settings = yaml.safe_load(text)["discovery"]["kubernetes"]
+    assert settings["targeting"] == "annotation" and settings["exclude_namespaces"] == ["kube-.*"] and settings["namespaces"]
+
+
+def test_the_scc_allows_the_folder_of_a_runtime_socket_without_any_other(helm):
+    words = ["--set", "openshift.scc.create=true,spool.type=emptyDir"]
+    assert of_kind(template(helm, "default", *words), "SecurityContextConstraints")["allowHostDirVolumePlugin"] is False
+    words[1] += ",runtimeSockets.cri.enabled=true"
+    assert of_kind(template(helm, "default", *words), "SecurityContextConstraints")["allowHostDirVolumePlugin"] is True
+
+
 def test_the_checksum_annotation_follows_the_configuration(helm):
     def checksum(*words):
         meta = of_kind(template(helm, "default", "--set", "configChecksumAnnotation=true", *words), "DaemonSet")

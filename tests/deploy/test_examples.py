@@ -67,5 +67,5 @@ def test_the_compose_agent_holds_one_capability(backend):
 def test_the_task_definition_shares_the_pid_namespace_and_adds_one_capability():
     task = json.loads((DEPLOY / "ecs" / "task-definition.json").read_text(encoding="utf-8"))
     agent = next(one for one in task["containerDefinitions"] if one["name"] == "pystrobe")
-    assert task["pidMode"] == "task" and agent["linuxParameters"] == {"capabilities": {"add": ["SYS_PTRACE"]}}
+    assert task["pidMode"] == "task" and agent["linuxParameters"] == {"capabilities": {"drop": ["ALL"], "add": ["SYS_PTRACE"]}}
     assert agent["essential"] is False

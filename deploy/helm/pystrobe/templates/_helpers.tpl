@@ -42,37 +42,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- default (include "pystrobe.fullname" .) .Values.existingConfigMap -}}
 {{- end -}}
 
-{{/* Rules of the targeting scheme; a person's own select rules come after them. */}}
-{{- define "pystrobe.select" -}}
-{{- $rules := list -}}
-{{- with .Values.targeting.namespaces -}}
-{{- $rules = append $rules (dict "action" "keep" "source_labels" (list "__meta_kubernetes_namespace") "regex" (join "|" .)) -}}
-{{- end -}}
-{{- with .Values.targeting.excludeNamespaces -}}
-{{- $rules = append $rules (dict "action" "drop" "source_labels" (list "__meta_kubernetes_namespace") "regex" (join "|" .)) -}}
-{{- end -}}
-{{- if eq .Values.targeting.scheme "annotation" -}}
-{{- $rules = append $rules (dict "action" "keep" "source_labels" (list "__meta_kubernetes_pod_annotation_pystrobe_io_enabled") "regex" "true") -}}
-{{- end -}}
-{{- toYaml $rules -}}
-{{- end -}}
-
 {{/* The whole configuration: what the values say, and .Values.config over it. */}}
 {{- define "pystrobe.config" -}}
-{{- $rules := include "pystrobe.select" . | fromYamlArray -}}
-{{- $own := dig "discovery" "select" (list) .Values.config -}}
 {{- $kubelet := dict "insecure_skip_verify" .Values.kubelet.insecureSkipVerify -}}
 {{- with .Values.kubelet.caFile }}{{- $_ := set $kubelet "ca_file" . -}}{{- end -}}
+{{- $kubernetes := dict "enabled" true "kubelet" $kubelet "targeting" .Values.targeting.scheme -}}
+{{- with .Values.targeting.namespaces }}{{- $_ := set $kubernetes "namespaces" . -}}{{- end -}}
+{{- with .Values.targeting.excludeNamespaces }}{{- $_ := set $kubernetes "exclude_namespaces" . -}}{{- end -}}
 {{- $containers := dict "docker" (ternary .Values.runtimeSockets.docker.path "off" .Values.runtimeSockets.docker.enabled)
       "cri" (ternary .Values.runtimeSockets.cri.path "off" .Values.runtimeSockets.cri.enabled) -}}
 {{- $base := dict
       "sampling" .Values.sampling
-      "discovery" (dict "containers" $containers "kubernetes" (dict "enabled" true "kubelet" $kubelet))
+      "discovery" (dict "containers" $containers "kubernetes" $kubernetes)
       "server" (dict "listen" (printf ":%v" .Values.port))
       "log" .Values.log -}}
 {{- with .Values.labels }}{{- $_ := set $base "labels" . -}}{{- end -}}
 {{- with .Values.exporters }}{{- $_ := set $base "exporters" . -}}{{- end -}}
 {{- $config := mergeOverwrite $base (deepCopy .Values.config) -}}
-{{- with concat $rules $own }}{{- $_ := set $config.discovery "select" . -}}{{- end -}}
 {{- toYaml $config -}}
 {{- end -}}
