@@ -48,10 +48,16 @@ static void report_seccomp(struct pst_report *report, const struct pst_rights *r
 
 static void report_namespaces(struct pst_report *report, const struct pst_rights *rights)
 {
-    if (rights->initial_pid_namespace)
+    if (rights->hidden)
+        pst_report(report, PST_CHECK_NOTE, "proc",
+                   "mount it with gid= of a group of this user, run as root, or grant "
+                   "CAP_SYS_PTRACE",
+                   "mounted with hidepid: processes of other users than %u are not listed",
+                   rights->uid);
+    if (rights->initial_pid_namespace && !rights->hidden)
         pst_report(report, PST_CHECK_OK, "pid namespace", NULL,
                    "the host's: every process is seen");
-    else
+    else if (!rights->initial_pid_namespace)
         pst_report(report, PST_CHECK_NOTE, "pid namespace",
                    "for the whole machine run with hostPID or --pid=host",
                    "a container's: only its processes are seen");

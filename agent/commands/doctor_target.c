@@ -123,7 +123,7 @@ void pst_doctor_target(struct pst_report *report, const struct pst_rights *right
         report_denied(report, rights, pid);
     else if (rc == -ESRCH)
         pst_report(report, PST_CHECK_FAILED, name, "`pystrobe ps` lists the Python processes",
-                   "no such process");
+                   "no such process%s", rights->hidden ? ", or one that hidepid keeps hidden" : "");
     else if (rc == -ENOENT)
         report_none(report, name, pst_scan_other(pid));
     else if (rc < 0)

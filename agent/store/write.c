@@ -49,8 +49,8 @@ static void degrade(struct pst_store *store, int error)
     (void)pthread_mutex_unlock(&store->lock);
     if (news)
         pst_log_warn("store_degraded",
-                     "the embedded store keeps nothing for now: %s; exporters go on",
-                     refusal->text);
+                     "the embedded store in %s keeps nothing for now: %s; exporters go on",
+                     store->directory, refusal->text);
 }
 
 static void recovered(struct pst_store *store)

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/io.h"
+#include "base/limits.h"
 #include "base/str.h"
 #include "target/memory.h"
 #include "target/procfs.h"
@@ -89,6 +90,54 @@ static int try_read(bool *ret_by_file)
     return -rc;
 }
 
+bool pst_rights_hidepid(struct pst_str mountinfo, int64_t *ret_group)
+{
+    struct pst_str line, word, option;
+    bool hides = false;
+
+    *ret_group = -1;
+    while (pst_str_next(&mountinfo, '\n', &line)) {
+        struct pst_str options = {NULL, 0};
+        bool here = false;
+        for (int column = 1; pst_str_next(&line, ' ', &word); column++) {
+            here = here || (column == 5 && pst_str_eq(word, PST_STR("/proc")));
+            options = word; /* the last column: those of the file system */
+        }
+        if (!here)
+            continue;
+        hides = false; /* the last one mounted there is what is seen */
+        while (pst_str_next(&options, ',', &option)) {
+            uint64_t group;
+            hides = hides || pst_str_eq(option, PST_STR("hidepid=2")) ||
+                    pst_str_eq(option, PST_STR("hidepid=invisible")) ||
+                    pst_str_eq(option, PST_STR("hidepid=4")) ||
+                    pst_str_eq(option, PST_STR("hidepid=ptraceable"));
+            if (pst_str_starts(option, PST_STR("gid=")) &&
+                pst_str_u64((struct pst_str){option.ptr + 4, option.len - 4}, 10, UINT32_MAX,
+                            &group) == 0)
+                *ret_group = (int64_t)group;
+        }
+    }
+    return hides;
+}
+
+static bool is_hidden(bool ptrace_capability)
+{
+    struct pst_buf text __attribute__((cleanup(pst_buf_done)));
+    gid_t groups[256];
+    int64_t group;
+
+    pst_buf_init(&text, PST_MAX_MAPS_BYTES);
+    if (ptrace_capability || pst_io_read_file(AT_FDCWD, "/proc/self/mountinfo", &text, true) < 0 ||
+        !pst_rights_hidepid(pst_buf_view(&text), &group))
+        return false;
+    int count = getgroups(256, groups);
+    for (int i = 0; i < count; i++)
+        if ((int64_t)groups[i] == group)
+            return false;
+    return (int64_t)getegid() != group;
+}
+
 void pst_rights_read(struct pst_rights *ret)
 {
     char text[16384];
@@ -102,6 +151,7 @@ void pst_rights_read(struct pst_rights *ret)
         ret->seccomp = (int)number;
     field = status_field(status, "NoNewPrivs");
     ret->no_new_privs = pst_str_eq(field, PST_STR("1"));
+    ret->hidden = is_hidden(ret->ptrace_capability);
     ret->yama = number_in("/proc/sys/kernel/yama/ptrace_scope", -1);
     ret->initial_user_namespace = is_initial("/proc/self/ns/user", INITIAL_USER_NAMESPACE);
     ret->initial_pid_namespace = is_initial("/proc/self/ns/pid", INITIAL_PID_NAMESPACE);
@@ -176,7 +226,8 @@ void pst_rights_explain(const struct pst_rights *rights, const char *call, pid_t
     ssize_t own_len = pst_procfs_read(getpid(), "status", own, sizeof own);
     ssize_t len = pst_procfs_read(pid, "status", status, sizeof status);
 
-    (void)snprintf(path, sizeof path, "/proc/%d", (int)pid);
+    /* A file in it: the folder itself keeps its user's name when the process is not dumpable. */
+    (void)snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
     if (stat(path, &info) < 0)
         info.st_uid = rights->uid;
     obstacle =

@@ -2,11 +2,14 @@
  * is this one, which differs from itself in nothing: the rest is said by the rights. */
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -76,12 +79,64 @@ static void our_own_rights_are_read(void **state)
     assert_non_null(strstr(text, "yama not there, seccomp unknown, LSM without a label"));
 }
 
+/* As a web server is that was started by root and gave that up. */
+static void a_process_that_changed_its_user_is_told_from_one_that_a_module_protects(void **state)
+{
+    enum { OTHER = 1000 };
+    struct pst_rights rights = {.uid = geteuid() ? geteuid() : OTHER, .yama = -1};
+    struct pst_refusal refusal;
+    int ready[2];
+    char byte;
+
+    assert_int_equal(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        if (geteuid() == 0 && setresuid(OTHER, OTHER, OTHER) < 0)
+            _exit(1);
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        if (write(ready[1], "", 1) == 1)
+            (void)pause();
+        _exit(0);
+    }
+    assert_true(child > 0);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    pst_rights_explain(&rights, "process_vm_readv", child, &refusal);
+    (void)kill(child, SIGKILL);
+    (void)waitpid(child, NULL, 0);
+    (void)close(ready[0]);
+    (void)close(ready[1]);
+    if (!strstr(refusal.why, "it is not dumpable (it changed its user"))
+        fail_msg("%s", refusal.why);
+}
+
+static void a_proc_that_hides_processes_is_seen_as_such(void **state)
+{
+    int64_t group;
+
+    assert_false(pst_rights_hidepid(PST_STR("45 43 0:21 / /proc rw - proc proc rw\n"), &group));
+    assert_int_equal(group, -1);
+    assert_true(pst_rights_hidepid(
+        PST_STR("45 43 0:21 / /proc rw shared:5 - proc proc rw,gid=27,hidepid=invisible\n"),
+        &group));
+    assert_int_equal(group, 27);
+    assert_true(pst_rights_hidepid(PST_STR("4 4 0:2 / /proc rw - proc proc rw\n"
+                                           "6 4 0:9 / /proc rw - proc proc rw,hidepid=2\n"
+                                           "7 4 0:3 / /srv/proc rw - proc proc rw\n"),
+                                   &group));
+    assert_false(pst_rights_hidepid(PST_STR("6 4 0:9 / /proc rw - proc proc rw,hidepid=2\n"
+                                            "9 6 0:9 / /proc rw - proc proc rw,hidepid=1"),
+                                    &group));
+    assert_false(pst_rights_hidepid(PST_STR(""), &group));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_obstacle_is_named_with_its_remedy),
         cmocka_unit_test(a_refusal_says_call_target_and_all_that_decides),
         cmocka_unit_test(our_own_rights_are_read),
+        cmocka_unit_test(a_process_that_changed_its_user_is_told_from_one_that_a_module_protects),
+        cmocka_unit_test(a_proc_that_hides_processes_is_seen_as_such),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
