@@ -15,6 +15,7 @@ enum {
     REQUESTS_MAX = 1000, /* two pieces each would still be few calls */
     TYPE_NAME_BYTES = 8,
     PROBE_BYTES = 16, /* length and hash of a name */
+    FRAME_WORDS_MAX = 1 << 20,
 };
 
 struct request {
@@ -132,6 +133,14 @@ uint32_t pst_codes_find(const struct pst_codes *codes, uint64_t address)
 const struct pst_code *pst_codes_get(const struct pst_codes *codes, uint32_t index)
 {
     return &codes->entries[index];
+}
+
+bool pst_code_is_helper(const struct pst_codes *codes, uint32_t index)
+{
+    const struct pst_code *code = &codes->entries[index];
+
+    return code->identity.name == code->identity.filename &&
+           pst_str_eq(pst_publics_get(codes->publics, code->public_id)->name, PST_STR("__init__"));
 }
 
 uint64_t pst_codes_epoch(const struct pst_codes *codes)
@@ -306,10 +315,25 @@ static int read_probe(struct pst_codes *codes, struct pst_code_identity *identit
     return error;
 }
 
+/* Its fixed part, its variables and its temporaries, whose number stands before the first line. */
+static uint32_t frame_bytes(const struct pst_layout *l, const unsigned char *header)
+{
+    if (l->frames_kind == PST_FRAMES_OBJECT || !l->code.plus_count)
+        return 0;
+    uint32_t variables = half(header, l->code.plus_count);
+    uint32_t temporaries = half(header, l->code.first_line - (uint32_t)sizeof(uint32_t));
+
+    if (variables > FRAME_WORDS_MAX || temporaries > FRAME_WORDS_MAX)
+        return 0;
+    return l->frame.localsplus + (variables + temporaries) * 8;
+}
+
 static int decode(struct pst_codes *codes, uint64_t address, const unsigned char *header,
                   struct pst_code *ret)
 {
-    *ret = (struct pst_code){.address = address, .identity = identity_of(codes, header)};
+    *ret = (struct pst_code){.address = address,
+                             .identity = identity_of(codes, header),
+                             .frame_bytes = frame_bytes(&codes->layout, header)};
     if (!is_code_type(codes, word(header, codes->layout.object.type)))
         return -EINVAL;
     int error = read_bytecode_size(codes, ret);

@@ -34,6 +34,7 @@ struct pst_code {
     uint64_t generation;  /* the interpreter's, when last verified */
     uint64_t start;       /* address of the first instruction; 0 where lasti is an offset already */
     uint32_t bytes;       /* of instructions */
+    uint32_t frame_bytes; /* what a frame of it takes of the data stack; 0 unknown */
     uint32_t public_id;
     uint32_t serial; /* another one for each code object that was read */
     bool lineless;   /* its instructions have no lines: they are none of CPython's compiler */
@@ -55,6 +56,10 @@ size_t pst_codes_bytes(const struct pst_codes *codes);
  * until the next pst_codes_settle. */
 uint32_t pst_codes_find(const struct pst_codes *codes, uint64_t address);
 const struct pst_code *pst_codes_get(const struct pst_codes *codes, uint32_t index);
+
+/* CPython's own helper code, which checks what __init__ returned: one string is its name and file.
+ */
+bool pst_code_is_helper(const struct pst_codes *codes, uint32_t index);
 
 /* Asks that the code at this address be read or read again; false when it already is on the list
  * or there is no room (the list holds a thousand). */

@@ -89,6 +89,7 @@ void pst_frame_load(const struct pst_layout *l, uint64_t address, const struct p
         link_differs(l, ret, copies->others[0]) || link_differs(l, ret, copies->others[1]);
     ret->runs = ret->waits = true;
     take_state(l, copy, ret);
+    ret->runs_here = ret->ran;
     take_state(l, copies->others[0], ret);
     take_state(l, copies->others[1], ret);
     ret->first_word = first_word(l, copies);

@@ -8,7 +8,7 @@
 #include "layout.h"
 
 enum {
-    PST_CFRAMES = 4,          /* C stack records of 3.11 and 3.12 read along with a thread */
+    PST_CFRAMES = 8,          /* C stack records of 3.11 and 3.12 read along with a thread */
     PST_KNOWN_MAX = 1024,     /* frames outside the data stack read along with a thread */
     PST_KNOWN_USUAL = 64,     /* past so many those that this sample has not met make room */
     PST_AGAIN_NEAR_LEAF = 16, /* <= 3.10: frame objects nearest the leaf copied so */
@@ -138,6 +138,7 @@ struct pst_raw_frame {
     bool link_changed, instr_changed;
     bool runs, waits;    /* what every copy of the frame says; true where it says nothing */
     bool ran;            /* what some copy says */
+    bool runs_here;      /* what the copy that is walked says */
     bool misfit;         /* that does not go with its place in the chain */
     bool entry;          /* a C call began with it; where shims tell that, see resolve.c */
     uint64_t first_word; /* its first variable during the walk; 0: not known */
@@ -162,6 +163,7 @@ struct pst_python {
     struct pst_python *second; /* another runtime in the process; second.c */
     struct pst_both *both;     /* what a sample of two becomes */
     struct pst_codes *codes;
+    struct pst_steps *steps;     /* NULL until a leaf moved */
     struct pst_details *details; /* NULL until something asks for them */
     bool name_classes;
     struct pst_map *copies; /* tlbc.c: struct copy_key -> u64 */

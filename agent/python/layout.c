@@ -154,6 +154,7 @@ static uint32_t end_of_code(const struct pst_layout *l)
     cover_present(&span, l->code.qualname, 8);
     cover_present(&span, l->code.lines, 8);
     cover_present(&span, l->code.units, 8);
+    cover_present(&span, l->code.plus_count, 4);
     cover_present(&span, l->code.version, 4);
     cover_present(&span, l->object.type, 8);
     if (!l->code.units) /* the bytecode is an object of its own */

@@ -108,6 +108,8 @@ struct pst_layout {
         uint32_t set_used, set_mask, set_table;
         uint32_t float_value, int_digits, cell_ref;
         uint32_t managed_dict; /* bytes before the object, 3.11+ */
+        /* 3.11, whose code objects have no version and whose frames begin with their function. */
+        uint32_t function_code, function_version;
     } object;
 };
 

@@ -69,7 +69,7 @@ static int32_t leader_for(struct pst_python *python, struct pst_thread *thread,
 static void group_known(struct pst_python *python, struct pst_thread *thread)
 {
     bool objects = python->layout.frames_kind == PST_FRAMES_OBJECT;
-    bool join = objects && thread->known_count <= JOINED_MAX;
+    bool join = thread->known_count <= JOINED_MAX;
     uint32_t leaders[LEADERS_TRIED] = {0}, count = 0, stale = 0;
 
     for (int rare = 0; rare < 2; rare++) {
@@ -173,14 +173,29 @@ static bool add_once(struct pst_python *python, struct pst_thread *thread)
            add_known(python, thread, PST_READ_LAST, PST_READ_LAST, 0);
 }
 
+/* Records of nested calls lie near each other on the C stack: those of one page are one piece. */
 static bool add_cframes(struct pst_python *python, struct pst_thread *thread,
                         unsigned char **copies)
 {
+    memset(copies, 0, PST_CFRAMES * sizeof(*copies));
     for (uint32_t i = 0; i < thread->cframe_count; i++) {
-        copies[i] = pst_batch_add(
-            python->scratch, thread->cframes[i] + python->layout.cframe_current, sizeof(uint64_t));
-        if (!copies[i])
+        uint64_t first = thread->cframes[i], last = first;
+        if (copies[i])
+            continue;
+        for (uint32_t j = i + 1; j < thread->cframe_count; j++) {
+            if (thread->cframes[j] / PAGE != first / PAGE)
+                continue;
+            first = thread->cframes[j] < first ? thread->cframes[j] : first;
+            last = thread->cframes[j] > last ? thread->cframes[j] : last;
+        }
+        unsigned char *copy = pst_batch_add(python->scratch, first + python->layout.cframe_current,
+                                            last - first + sizeof(uint64_t));
+        if (!copy)
             return false;
+        for (uint32_t j = i; j < thread->cframe_count; j++) {
+            if (thread->cframes[j] / PAGE == first / PAGE)
+                copies[j] = copy + (thread->cframes[j] - first);
+        }
     }
     return true;
 }

@@ -3,6 +3,7 @@
 
 #include "base/map.h"
 #include "internal.h"
+#include "steps.h"
 #include "trail.h"
 
 #define PST_VERDICT(id, word, meaning) {word, meaning},
@@ -31,6 +32,7 @@ struct pst_python *pst_python_free(struct pst_python *python)
     pst_threads_free(python);
     pst_details_free(python);
     pst_codes_free(python->codes);
+    pst_steps_free(python->steps);
     pst_map_free(python->copies);
     if (python->own_scratch)
         pst_py_scratch_free(python->scratch);

@@ -122,16 +122,6 @@ static bool offset_of(struct pst_python *python, const struct pst_thread *thread
     return in_code(code, *ret);
 }
 
-/* CPython's own helper frame, which checks what __init__ returned: one string is its name and file.
- */
-static bool is_helper(const struct pst_python *python, const struct pst_code *code)
-{
-    if (code->identity.name != code->identity.filename)
-        return false;
-    return pst_str_eq(pst_publics_get(pst_codes_publics(python->codes), code->public_id)->name,
-                      PST_STR("__init__"));
-}
-
 static uint32_t public_of(struct pst_python *python, const struct pst_raw_frame *frame,
                           const struct pst_code *code)
 {
@@ -200,7 +190,7 @@ static bool resolve_frame(struct pst_python *python, struct pst_thread *thread, 
                 return false;
             now.line = pst_lines_find(&code->lines, offset);
         }
-        if (!is_helper(python, code) &&
+        if (!pst_code_is_helper(python->codes, now.index) &&
             !put_frame(python, frame, public_of(python, frame, code),
                        frame->own_line ? frame->own_line : now.line, shim_of(python, thread, i)))
             return false;

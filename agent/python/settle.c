@@ -180,12 +180,17 @@ void pst_walk_settle(struct pst_walk *walk)
         pst_thread_torn(walk->python, thread, PST_V_TORN);
         return;
     }
-    if (start > 0 && try_moved(thread, walk->raw + start, walk->count - start)) {
+    bool moved = walk->count > 0 && (start > 0 || walk->raw[0].instr_changed);
+    bool told = moved && pst_walk_above(walk, &start);
+    if (!told)
+        pst_walk_remember(walk, start);
+    bool lacking = start > 0 && !told;
+    if (lacking && try_moved(thread, walk->raw + start, walk->count - start)) {
         walk->python->stats.retries++;
         return; /* still pending */
     }
-    learn_moved(thread, start > 0);
-    thread->trimmed = start > 0;
+    learn_moved(thread, lacking);
+    thread->trimmed = lacking;
     settle_root(walk);
     thread->first_raw = (uint32_t)(walk->raw - walk->python->scratch->raw) + start;
     thread->raw_count = walk->count - start;

@@ -62,4 +62,10 @@ bool pst_walk_frame_at(const struct pst_walk *walk, unsigned instant, uint64_t *
 /* settle.c: takes a chain that was followed to its root: walked, or pending for another try. */
 void pst_walk_settle(struct pst_walk *walk);
 
+/* above.c: what stood above the frame that is start-th from the leaf in the copy that was walked.
+ * True when all of it is proven: then the chain is in `raw` from *start on. */
+bool pst_walk_above(struct pst_walk *walk, uint32_t *start);
+/* Remembers the steps of a chain that stood still. */
+void pst_walk_remember(struct pst_walk *walk, uint32_t start);
+
 #endif

@@ -140,7 +140,7 @@ def test_an_attachment_in_the_middle_of_a_recursion_learns_no_wrong_root(minor_p
 @minors("3.7")
 def test_leaves_are_shared_out_as_the_targets_own_clocks_say(minor_python, oracle):
     start, run = oracle
-    target, edges = start(minor_python, "shares10" if minor_python.info >= (3, 11) else "shares20")
+    target, edges = start(minor_python, "shares10")
     clocks = edges.with_name(edges.name + ".shares")
     walker.wait_for(clocks, target)
     before = spent(clocks)
@@ -155,6 +155,25 @@ def test_leaves_are_shared_out_as_the_targets_own_clocks_say(minor_python, oracl
         got, want = counts["leaves"].get(name, 0) / samples, (after[name] - before[name]) / total
         error = (want * (1 - want) / samples) ** 0.5
         assert abs(got - want) < 0.02 + 3 * error, f"{name}: sampled {got:.3f}, the target's clock says {want:.3f}"
+
+
+def distance(leaves, others):
+    """Total variation between two distributions."""
+    names, mine, theirs = set(leaves) | set(others), sum(leaves.values()), sum(others.values())
+    return sum(abs(leaves.get(name, 0) / mine - others.get(name, 0) / theirs) for name in names) / 2
+
+
+@minors(*(f"{one.minor}" for one in pythons.one_per_minor() if one.info < (3, 11)))  # whose frames are read one by one
+def test_functions_shorter_than_a_read_keep_their_share_as_a_stopped_run_says(minor_python, oracle):
+    start, run = oracle
+    target, edges = start(minor_python, "flutter")
+    stopped = run(target, edges, "stopped", seconds=1.0)
+    paced = run(target, edges, "paced", seconds=max(2.0, SECONDS))
+    off = distance(paced["leaves"], stopped["leaves"])
+    print(f"{minor_python}: {100 * off:.1f} points off, {paced['stacks']} stacks beside {stopped['stacks']} of the stopped target")
+    assert possible(paced), paced["examples"]
+    assert paced["stacks"] > 300 and stopped["stacks"] > 300, "the target hardly ran"
+    assert off < 0.2  # 0.5 and more when what moves is charged to its caller
 
 
 def spent(path):
