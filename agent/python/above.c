@@ -375,9 +375,10 @@ void pst_walk_remember(struct pst_walk *walk, uint32_t start)
         if (caller == walk->count || is_between(walk, callee) || callee->link_changed ||
             walk->raw[caller].link_changed || walk->raw[caller].instr_changed)
             continue;
-        if (callee->owner == PST_OWNER_GENERATOR || walk->raw[caller].owner == PST_OWNER_GENERATOR)
-            if (callee->instr_changed)
-                continue;
+        /* A generator lies apart from the data stack: others come and go between their copies. */
+        if (callee->instr_changed && (callee->owner == PST_OWNER_GENERATOR ||
+                                      walk->raw[caller].owner == PST_OWNER_GENERATOR))
+            continue;
         struct pst_step step = step_of(&walk->raw[caller], callee);
         pst_steps_seen(python->steps, &step);
     }
