@@ -97,22 +97,33 @@ void pst_frame_load(const struct pst_layout *l, uint64_t address, const struct p
                          ret->instr != instr_of(l, copies->others[1]);
 }
 
-/* Bytes of a frame that stand still while it waits for the frame that it called: all of it. */
+/* Bytes of a frame that stand still while it waits for what it called: all up to the next frame on
+ * the data stack. Behind a call through C comes a shim first, which lies elsewhere, and so does the
+ * frame of a generator; what lies beyond the next frame moves. */
 static size_t still_bytes(const struct pst_walk *walk, const struct pst_copies *copies,
-                          uint64_t frame, uint64_t callee)
+                          uint64_t frame)
 {
+    enum { LOOKED_AT = 64 }; /* frames of generators that stand between */
+    uint64_t end = walk->top;
+
     if (!copies->on_stack)
         return copies->bytes;
-    uint64_t end = callee > frame && callee - frame < copies->bytes ? callee : walk->top;
+    for (uint32_t i = walk->count; i > 0 && walk->count - i < LOOKED_AT; i--) {
+        uint64_t next = walk->raw[i - 1].address;
+        if (next > frame && next - frame < copies->bytes) {
+            end = next;
+            break;
+        }
+    }
     return end > frame && end - frame <= copies->bytes ? end - frame : 0;
 }
 
 /* Whether the caller did nothing between the copies. Its instruction alone does not tell: a loop
  * comes back to it, but seldom with the same locals and temporaries. */
 bool pst_frame_stood_still(const struct pst_walk *walk, const struct pst_raw_frame *caller,
-                           const struct pst_raw_frame *callee, const struct pst_copies *copies)
+                           const struct pst_copies *copies)
 {
-    size_t len = still_bytes(walk, copies, caller->address, callee->address);
+    size_t len = still_bytes(walk, copies, caller->address);
 
     return memcmp(copies->walked, copies->others[0], len) == 0 &&
            memcmp(copies->walked, copies->others[1], len) == 0;

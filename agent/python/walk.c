@@ -138,8 +138,7 @@ static enum walk_end follow(struct pst_walk *walk, uint64_t address)
             return missing(walk, address, place);
         struct pst_raw_frame *frame = &walk->raw[walk->count];
         pst_frame_load(l, address, &copies, frame);
-        if (walk->count > 0 &&
-            !pst_frame_stood_still(walk, frame, &walk->raw[walk->count - 1], &copies))
+        if (walk->count > 0 && !pst_frame_stood_still(walk, frame, &copies))
             frame->instr_changed = true;
         frame->misfit = !pst_frame_state_fits(walk, frame);
         /* A caller that ran in one of the copies moved on, but was not left. */

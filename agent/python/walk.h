@@ -51,7 +51,7 @@ void pst_frame_load(const struct pst_layout *layout, uint64_t address,
                     const struct pst_copies *copies, struct pst_raw_frame *ret);
 /* Whether the caller did nothing between the copies. */
 bool pst_frame_stood_still(const struct pst_walk *walk, const struct pst_raw_frame *caller,
-                           const struct pst_raw_frame *callee, const struct pst_copies *copies);
+                           const struct pst_copies *copies);
 /* Whether the frame's own word fits its place behind the frames that the walk has. */
 bool pst_frame_state_fits(const struct pst_walk *walk, const struct pst_raw_frame *frame);
 

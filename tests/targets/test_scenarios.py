@@ -456,3 +456,33 @@ def test_stacks_stand_where_they_were_in_time(pystrobe, tmp_path, ending, read):
     assert first[1] + 0.5 < then[0], "the sleep lies between them"
     # It starts 0.6 s after the first, whose beginning a busy machine sees late.
     assert first[0] + 0.2 < beside[0] < then[1] + 1, "the other thread is on the same time line"
+
+
+# --- calls through C ---
+
+THROUGH_C = """\
+import functools
+import sys
+
+
+def fib(n):
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+
+def main():
+    print("ready", flush=True)
+    while True:
+        fib(12)
+
+
+functools.partial(exec, "main()", globals())()
+"""
+
+
+@python3_only
+def test_what_a_c_function_called_keeps_its_leaves(pystrobe, target, minor_python):
+    """From 3.12 on the caller of a C function was compared with itself up to the leaf, which moves: all of it was cut."""
+    process = target(THROUGH_C, python=minor_python)
+    stacks, said = record(pystrobe, "-p", process.pid, "-r", "200", "-d", "1", enough=20)
+    whole = sum(count for frames, count in stacks if any(frame.startswith("main (") for frame in frames))
+    assert whole >= 0.8 * sum(count for _, count in stacks), (stacks, said)
