@@ -70,6 +70,7 @@ struct pst_daemon {
     uint64_t role_cpu_ns[PST_ROLE_COUNT], role_memory_bytes[PST_ROLE_COUNT];
     uint64_t measured_ns, measured_cpu_ns[PST_ROLE_COUNT], used_cpu_ns;
     double overhead_ratio;
+    bool caches_settled; /* what the sample reader last told is from after they shrank last */
 
     /* Shared with the server's threads. */
     pthread_mutex_t lock;

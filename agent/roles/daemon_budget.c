@@ -90,6 +90,7 @@ void pst_daemon_measure_memory(struct pst_daemon *daemon, uint64_t told_generati
         daemon->shrunk_generation = daemon->plan_generation + 1;
         take_step(daemon, step, memory);
     }
+    daemon->caches_settled = told_generation >= daemon->shrunk_generation;
     pst_daemon_show_budget(daemon);
 }
 
@@ -112,9 +113,12 @@ void pst_daemon_measure(struct pst_daemon *daemon, uint64_t now_ns)
     if (!usable)
         return;
     const struct pst_config *config = daemon->config;
-    const char *step =
-        pst_budget_measure(&daemon->budget, daemon->overhead_ratio, config->sampling.overhead_cpu,
-                           memory, config->sampling.overhead_memory_bytes);
+    /* Until caches have been shed, what they held says nothing about rates. */
+    uint64_t limit = config->sampling.overhead_memory_bytes;
+    if (!daemon->caches_settled && memory > limit)
+        memory = limit;
+    const char *step = pst_budget_measure(&daemon->budget, daemon->overhead_ratio,
+                                          config->sampling.overhead_cpu, memory, limit);
     if (step)
         take_step(daemon, step, memory);
     pst_daemon_show_budget(daemon);

@@ -25,19 +25,19 @@ def chain_of(names):
 
 @pytest.mark.heavy  # a sanitizer's own memory is more than the bound
 def test_caches_are_shed_before_memory_is_used_up_and_stacks_stay_whole(agent, start_python):
-    """Without a bound this takes some 45 MiB."""
-    process = start_python(pythons.system_python(), WORKLOAD, 300, stdout=-1)
+    """Without a bound this takes 57 MiB. Between two looks it may grow past the bound for a moment, but not by much."""
+    process = start_python(pythons.system_python(), WORKLOAD, 450, stdout=-1)
     assert process.stdout.readline() == b"made\n"
     only = [{"action": "keep", "source_labels": ["__meta_process_pid"], "regex": str(process.pid)}]
     with agent({"sampling": {"hz": 100, "window": "1s", "modes": ["wall"], "overhead": {"cpu": "100%", "memory": "32MiB"}},
                 "discovery": {"select": only}}) as one:
         one.wait_ready()
         wait_until(lambda: one.metric("pystrobe_budget_steps_total", step="caches") > 0, 60, "caches to be shed")
-        wait_until(lambda: memory(one) < 32, 10, "what was shed to be gone")
         missed, until = one.metrics()['pystrobe_code_cache_lookups_total{result="miss"}'], time.monotonic() + 60
         while one.metrics()['pystrobe_code_cache_lookups_total{result="miss"}'] < missed + 20000:
-            assert memory(one) < 32 and time.monotonic() < until
+            assert memory(one) < 45 and time.monotonic() < until
             time.sleep(0.2)
+        wait_until(lambda: memory(one) < 32, 30, "memory within its bound")
         assert one.metric("pystrobe_budget_steps_total", step="interval") == 0
         assert one.metric("pystrobe_budget_share", what="caches") < 1
         budget = json.loads(one.get("/debug/targets?format=json")[1])["budget"]
