@@ -189,7 +189,7 @@ struct pst_python {
     struct pst_trail *trail; /* of values; NULL until one is asked for */
     uint32_t out_frame_count, out_frame_cap;
     uint32_t frame_bytes; /* read of a frame outside the data stack */
-    uint64_t now_ns, names_read_ns;
+    uint64_t now_ns, names_read_ns, names_took_ns;
     uint32_t verified_now; /* codes asked for again in this sample */
     uint64_t jit_due_ns;
     bool jit; /* compiled code has been seen */

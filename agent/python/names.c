@@ -11,8 +11,8 @@
 
 enum {
     NAME_AGE_S = 5,
-    MISSING_AGE_S = 1, /* a thread that starts is not in threading._active yet */
     NAMES_READS = 20000,
+    READ_SHARE = 200, /* reading all names again takes at most one part in so many of the time */
 };
 
 static void set_name(struct pst_python *python, struct pst_thread *thread, uint64_t object)
@@ -42,6 +42,15 @@ static void name_thread(struct pst_python *python, uint64_t interp, uint64_t ide
     }
 }
 
+/* A thread that starts is not in threading._active yet: then all are read again soon, but the more
+ * seldom the longer that takes. */
+static bool names_are_old(const struct pst_python *python, bool known, uint64_t now_ns)
+{
+    uint64_t age_ns = known ? NAME_AGE_S * PST_NS_PER_S : READ_SHARE * python->names_took_ns;
+
+    return python->names_read_ns == 0 || now_ns - python->names_read_ns >= age_ns;
+}
+
 static void read_names(struct pst_python *python)
 {
     pst_memory_budget(python->memory, PST_MAX_TARGET_SAMPLE_BYTES, NAMES_READS);
@@ -69,10 +78,10 @@ bool pst_python_thread_name(struct pst_python *python, uint64_t tstate, struct p
     }
     if (!thread)
         return python->second && pst_python_thread_name(python->second, tstate, ret_name);
-    uint64_t age = (thread->name ? NAME_AGE_S : MISSING_AGE_S) * PST_NS_PER_S;
-    if (python->names_read_ns == 0 || now - python->names_read_ns >= age) {
-        python->names_read_ns = now;
+    if (names_are_old(python, thread->name != NULL, now)) {
         read_names(python);
+        python->names_read_ns = now;
+        python->names_took_ns = pst_clock_monotonic_ns() - now;
     }
     if (!thread->name)
         return false;

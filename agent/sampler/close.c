@@ -7,17 +7,25 @@
 
 enum { CARRY_WINDOWS = 4 };
 
+static void name_thread(struct pst_sampled *target, const struct pst_os_thread *thread)
+{
+    if (thread->slot == PST_NO_STACK)
+        return;
+    const char *name = thread->name[0] ? thread->name : thread->comm;
+    pst_window_thread_name(target->window, thread->slot, pst_str(name));
+}
+
 void pst_sampled_thread_ended(struct pst_sampled *target, struct pst_os_thread *thread)
 {
+    if (thread->slot == PST_NO_STACK || !target->window)
+        return;
+    name_thread(target, thread);
     /* Without a cpu sample of its own its CPU stays in the process's remainder: [ended threads]. */
-    if (thread->slot == PST_NO_STACK || !target->window ||
-        !pst_window_has_cpu(target->window, thread->slot))
+    if (!pst_window_has_cpu(target->window, thread->slot))
         return;
     uint64_t rest = thread->run_ns - thread->accounted_ns;
     pst_window_thread_cpu(target->window, thread->slot, rest);
     target->accounted_ns += rest;
-    const char *name = thread->name[0] ? thread->name : thread->comm;
-    pst_window_thread_name(target->window, thread->slot, pst_str(name));
 }
 
 static void settle_cpu(struct pst_sampled *target, struct pst_os_thread *thread, bool last)
@@ -87,14 +95,6 @@ static void flush_wall(struct pst_sampled *target, struct pst_os_thread *thread)
     if (slot != PST_NO_STACK)
         pst_window_add(target->window, slot, thread->stack, PST_MODE_WALL, target->pending_ns,
                        target->pending_turns);
-}
-
-static void name_thread(struct pst_sampled *target, const struct pst_os_thread *thread)
-{
-    if (thread->slot == PST_NO_STACK)
-        return;
-    const char *name = thread->name[0] ? thread->name : thread->comm;
-    pst_window_thread_name(target->window, thread->slot, pst_str(name));
 }
 
 static void settle(struct pst_sampled *target, bool last)

@@ -17,7 +17,9 @@ enum {
     ROOT_FRAMES = 64,  /* kept nearest the root when a stack is shortened */
     FAILURES_BEFORE_LOST = 3,
     NAMES_PER_LOOK = 16,
-    NAMELESS_MAX = 6,
+    NAME_DOUBLINGS = 10, /* up to 25 s between two questions */
+    NAMELESS_AT_ONCE = 40,
+    NAMELESS_MAX = NAMELESS_AT_ONCE + NAME_DOUBLINGS,
     THREAD_BUDGET_BYTES = 256 << 10,
     MAX_BUDGET_BYTES = 64 << 20,
 };
@@ -30,8 +32,9 @@ static const uint64_t idle_after_ns = PST_NS_PER_S;
 static const uint64_t quiet_cpu_ns = PST_NS_PER_MS / 2;
 
 /* A thread that starts has its name a moment later, and a table of threads that is being written
- * cannot be read: asked again soon, then ever more seldom. */
-static const uint64_t name_kept_ns = 15 * PST_NS_PER_S, first_name_gap_ns = PST_NS_PER_S / 4;
+ * cannot be read: asked again soon, then ever more seldom. Where the process itself has only begun,
+ * its first thread has a name once it has imported threading. */
+static const uint64_t name_kept_ns = 15 * PST_NS_PER_S, first_name_gap_ns = 25 * PST_NS_PER_MS;
 
 /* What one look knows while it is applied. */
 struct look {
@@ -265,7 +268,8 @@ static size_t tie_threads(struct look *look)
         if (tstate != thread->tstate) {
             thread->tstate = tstate;
             thread->stack = PST_NO_STACK;
-            thread->name[0] = 0;
+            /* What it was called it keeps until it is called otherwise: a thread that ends has no
+             * thread state in its last moments. */
             thread->name_due_ns = 0;
             thread->nameless = 0;
         }
@@ -493,6 +497,14 @@ static bool read_stacks(struct look *look, enum pst_verdict *ret_verdict)
     return true;
 }
 
+static uint64_t name_gap_ns(const struct pst_sampled *target, const struct pst_os_thread *thread)
+{
+    unsigned at_once = target->plan.born_observed ? NAMELESS_AT_ONCE : 0;
+    unsigned doublings = thread->nameless < at_once ? 0 : thread->nameless - at_once;
+
+    return first_name_gap_ns << (doublings < NAME_DOUBLINGS ? doublings : NAME_DOUBLINGS);
+}
+
 static bool refresh_names(struct pst_sampled *target, uint64_t now_ns)
 {
     unsigned asked = 0;
@@ -505,8 +517,7 @@ static bool refresh_names(struct pst_sampled *target, uint64_t now_ns)
         bool known = pst_python_thread_name(target->python, thread->tstate, &name);
         if (!enter(target))
             return false;
-        thread->name_due_ns =
-            now_ns + (known ? name_kept_ns : first_name_gap_ns << thread->nameless);
+        thread->name_due_ns = now_ns + (known ? name_kept_ns : name_gap_ns(target, thread));
         if (!known && thread->nameless < NAMELESS_MAX)
             thread->nameless++;
         if (known) {
