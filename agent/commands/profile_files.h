@@ -15,7 +15,7 @@ struct pst_file_args {
     bool (*command)(const void *context, int64_t pid, struct pst_str *ret);
     const void *command_context;
     struct pst_option_strings only_threads, include, exclude;
-    bool threads, processes, full_filenames, no_lines, functions, flame;
+    bool threads, processes, apart, full_filenames, no_lines, functions, flame;
 };
 
 /* Rows of every command that writes a profile: which of its samples are wanted. */

@@ -180,6 +180,7 @@ static int write_file(struct pst_record *record, const char *subtitle, struct ps
     files.title = title.data;
     files.subtitle = subtitle;
     files.processes = record->args.subprocesses || record->args.pids.count > 1;
+    files.apart = !files.processes;
     files.command = command_of;
     files.command_context = record->session;
     if (!record->program_argv && !record->output.temporary)

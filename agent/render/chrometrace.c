@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/map.h"
 #include "groups.h"
+#include "render/frame.h"
 #include "render/text.h"
 
 struct thread {
@@ -23,18 +24,21 @@ struct key {
 
 struct pst_chrometrace {
     const struct pst_profile *profile;
+    unsigned frame_flags;
     struct pst_buf *out;
     struct pst_map *threads; /* struct key -> struct thread */
     bool some;
 };
 
-struct pst_chrometrace *pst_chrometrace_new(const struct pst_profile *profile, struct pst_buf *out)
+struct pst_chrometrace *pst_chrometrace_new(const struct pst_profile *profile, unsigned frame_flags,
+                                            struct pst_buf *out)
 {
     struct pst_chrometrace *trace = calloc(1, sizeof(*trace));
 
     if (!trace)
         return NULL;
     trace->profile = profile;
+    trace->frame_flags = frame_flags;
     trace->out = out;
     trace->threads = pst_map_new(sizeof(struct key), sizeof(struct thread), PST_MAX_THREADS);
     if (!trace->threads || pst_buf_puts(out, "[") < 0)
@@ -77,18 +81,21 @@ static int put_slice(struct pst_chrometrace *trace, char phase, const struct key
 
     pst_profile_location_at(trace->profile, location, &id, &line);
     function = pst_profile_function_at(trace->profile, id);
+    if (trace->frame_flags & PST_FRAME_FUNCTIONS)
+        line = function->start_line;
     file = pst_profile_text(trace->profile, function->filename);
     if (rc == 0)
         rc = pst_buf_puts(trace->out, ",\"cat\":\"pystrobe\",\"name\":");
     if (rc == 0)
         rc = pst_text_json(trace->out, pst_profile_text(trace->profile, function->name));
-    if (rc == 0 && file.len) {
+    if (rc == 0)
         rc = pst_buf_puts(trace->out, ",\"args\":{\"filename\":");
-        if (rc == 0)
-            rc = pst_text_json(trace->out, file);
-        if (rc == 0)
-            rc = pst_buf_printf(trace->out, ",\"line\":%lld}", (long long)line);
-    }
+    if (rc == 0)
+        rc = pst_text_json(trace->out, file);
+    if (rc == 0)
+        rc = trace->frame_flags & PST_FRAME_NO_LINES
+                 ? pst_buf_puts(trace->out, ",\"line\":null}")
+                 : pst_buf_printf(trace->out, ",\"line\":%lld}", (long long)line);
     return rc < 0 ? rc : pst_buf_puts(trace->out, "}");
 }
 
@@ -139,6 +146,19 @@ static int open_from(struct pst_chrometrace *trace, const struct key *key, struc
     return rc;
 }
 
+/* The same slice goes on: the same line, or the same function where lines are not wanted. */
+static bool same_frame(const struct pst_chrometrace *trace, uint32_t left, uint32_t right)
+{
+    uint32_t of_left, of_right;
+    int64_t line;
+
+    if (left == right || !(trace->frame_flags & (PST_FRAME_FUNCTIONS | PST_FRAME_NO_LINES)))
+        return left == right;
+    pst_profile_location_at(trace->profile, left, &of_left, &line);
+    pst_profile_location_at(trace->profile, right, &of_right, &line);
+    return of_left == of_right;
+}
+
 int pst_chrometrace_add(struct pst_chrometrace *trace, int64_t pid, int64_t tid,
                         struct pst_str thread_name, int64_t start_ns, int64_t duration_ns,
                         const uint32_t *locations, size_t depth)
@@ -160,7 +180,7 @@ int pst_chrometrace_add(struct pst_chrometrace *trace, int64_t pid, int64_t tid,
     if (start_ns < thread->end_ns)
         start_ns = thread->end_ns;
     while (same < thread->depth && same < depth &&
-           thread->open[same] == locations[depth - 1 - same])
+           same_frame(trace, thread->open[same], locations[depth - 1 - same]))
         same++;
     if (rc == 0)
         rc = close_to(trace, &key, thread, same, start_ns);
@@ -207,7 +227,8 @@ static int lay_out(const struct pst_profile *profile, struct pst_chrometrace *tr
     return rc;
 }
 
-int pst_chrometrace_write(const struct pst_profile *profile, struct pst_buf *out)
+int pst_chrometrace_write(const struct pst_profile *profile, unsigned frame_flags,
+                          struct pst_buf *out)
 {
     struct pst_chrometrace *trace;
     struct pst_groups *groups = NULL;
@@ -215,7 +236,7 @@ int pst_chrometrace_write(const struct pst_profile *profile, struct pst_buf *out
 
     if (rc < 0)
         return rc;
-    trace = pst_chrometrace_new(profile, out);
+    trace = pst_chrometrace_new(profile, frame_flags, out);
     rc = trace ? 0 : -ENOMEM;
     for (size_t i = 0; i < groups->count && rc == 0; i++)
         rc = lay_out(profile, trace, groups, &groups->items[i]);

@@ -169,20 +169,6 @@ static int render_tree_format(const struct pst_profile *profile, enum pst_format
     return rc;
 }
 
-static int render_speedscope(const struct pst_profile *profile,
-                             const struct pst_render_options *options, struct pst_buf *out)
-{
-    struct pst_buf title;
-    int rc;
-
-    pst_buf_init(&title, 1 << 16);
-    rc = pst_render_title(profile, options, &title);
-    if (rc == 0)
-        rc = pst_speedscope_write(profile, title.data, out);
-    pst_buf_done(&title);
-    return rc;
-}
-
 int pst_render(const struct pst_profile *profile, enum pst_format format,
                const struct pst_render_options *options, struct pst_buf *out)
 {
@@ -193,9 +179,9 @@ int pst_render(const struct pst_profile *profile, enum pst_format format,
     case PST_FORMAT_HTML:
         return pst_html_write(profile, options, out);
     case PST_FORMAT_SPEEDSCOPE:
-        return render_speedscope(profile, options, out);
+        return pst_speedscope_write(profile, options, out);
     case PST_FORMAT_CHROMETRACE:
-        return pst_chrometrace_write(profile, out);
+        return pst_chrometrace_write(profile, options->frame_flags, out);
     case PST_FORMAT_PPROF:
         return pst_pprof_encode(profile, true, out);
     case PST_FORMAT_OTLP:

@@ -82,3 +82,15 @@ int pst_frame_label(const struct pst_profile *profile, uint32_t location, unsign
         rc = pst_buf_printf(out, ":%lld", (long long)line);
     return rc < 0 ? rc : pst_buf_puts(out, ")");
 }
+
+int pst_frame_thread(int64_t tid, struct pst_str name, struct pst_buf *out)
+{
+    int rc = pst_buf_puts(out, "thread");
+
+    if (rc == 0 && tid)
+        rc = pst_buf_printf(out, " (%lld)", (long long)tid);
+    if (rc < 0 || !name.len)
+        return rc;
+    rc = pst_buf_puts(out, ": ");
+    return rc < 0 ? rc : pst_buf_str(out, name);
+}

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "page_assets.h"
+#include "put.h"
 #include "render/changes.h"
 #include "render/frame.h"
 #include "render/svg.h"
@@ -20,30 +21,6 @@ struct writer {
     int error;
 };
 
-static void put(struct writer *w, const char *text)
-{
-    if (w->error == 0)
-        w->error = pst_buf_puts(w->out, text);
-}
-
-#define putf(w, ...)                                                                               \
-    do {                                                                                           \
-        if ((w)->error == 0)                                                                       \
-            (w)->error = pst_buf_printf((w)->out, __VA_ARGS__);                                    \
-    } while (0)
-
-static void put_text(struct writer *w, struct pst_str text)
-{
-    if (w->error == 0)
-        w->error = pst_text_xml(w->out, text);
-}
-
-static void put_duration(struct writer *w, int64_t ns)
-{
-    if (w->error == 0)
-        w->error = pst_text_duration(w->out, ns);
-}
-
 static void put_made(struct writer *w,
                      int (*make)(const struct pst_profile *, const struct pst_render_options *,
                                  struct pst_buf *))
@@ -51,9 +28,8 @@ static void put_made(struct writer *w,
     struct pst_buf text;
 
     pst_buf_init(&text, 1 << 16);
-    if (w->error == 0)
-        w->error = make(w->profile, w->options, &text);
-    put_text(w, pst_buf_view(&text));
+    put_by(w, make(w->profile, w->options, &text));
+    put_xml(w, pst_buf_view(&text));
     pst_buf_done(&text);
 }
 
@@ -66,7 +42,7 @@ static void put_comments(struct writer *w)
         if (i == COMMENTS_OPEN)
             putf(w, "<details><summary>%u further comments</summary>\n", count - i);
         put(w, "<p class=\"comment\">");
-        put_text(w, pst_profile_comment(w->profile, i));
+        put_xml(w, pst_profile_comment(w->profile, i));
         put(w, "</p>\n");
     }
     if (count > COMMENTS_OPEN)
@@ -96,11 +72,9 @@ static void put_graph(struct writer *w)
     struct pst_tree *tree = NULL;
 
     put(w, "<section class=\"graph\">\n");
-    if (w->error == 0)
-        w->error = pst_render_tree(w->profile, w->options, w->options->frame_flags,
-                                   w->options->weight, &tree);
-    if (w->error == 0)
-        w->error = pst_svg_write(tree, &svg, w->out);
+    put_by(w, pst_render_tree(w->profile, w->options, w->options->frame_flags, w->options->weight,
+                              &tree));
+    put_by(w, pst_svg_write(tree, &svg, w->out));
     pst_tree_free(tree);
     put(w, "</section>\n");
 }
@@ -113,7 +87,7 @@ static void put_share(struct writer *w, int64_t ns, int64_t all)
          (long long)ns, percent);
     putf(w, "<b>%.1f%%</b> ", percent);
     put(w, "<i>");
-    put_duration(w, ns);
+    put_by(w, pst_text_duration(w->out, ns));
     put(w, "</i></td>");
 }
 
@@ -122,11 +96,11 @@ static void put_place(struct writer *w, struct pst_str name, struct pst_str file
     bool full = w->options->frame_flags & PST_FRAME_FULL_FILES;
 
     put(w, "<td class=\"f\">");
-    put_text(w, name);
+    put_xml(w, name);
     put(w, "</td><td class=\"p\" title=\"");
-    put_text(w, file);
+    put_xml(w, file);
     put(w, "\">");
-    put_text(w, full ? file : pst_frame_short_file(file));
+    put_xml(w, full ? file : pst_frame_short_file(file));
     if (line > 0)
         putf(w, ":%lld", (long long)line);
     put(w, "</td></tr>\n");
@@ -136,8 +110,7 @@ static void put_changes(struct writer *w)
 {
     struct pst_changes *changes = NULL;
 
-    if (w->error == 0)
-        w->error = pst_changes_new(w->options->old, w->profile, &changes);
+    put_by(w, pst_changes_new(w->options->old, w->profile, &changes));
     if (w->error < 0)
         return;
     put(w, "<section class=\"changes\">\n<h2>Largest changes of own time</h2>\n"
@@ -171,8 +144,7 @@ static void put_table(struct writer *w)
 {
     struct pst_top *top = NULL;
 
-    if (w->error == 0)
-        w->error = pst_top_new(w->profile, &top);
+    put_by(w, pst_top_new(w->profile, &top));
     if (w->error < 0)
         return;
     put(w, "<section class=\"table\">\n<h2>Functions</h2>\n"

@@ -129,7 +129,7 @@ static int read_labels(struct reader *r, struct pst_str name, bool several)
         rc = push_label(r, "thread_id", true, tid, name);
         known = true;
     }
-    if (name.len > 2 && name.ptr[0] == '"' && name.ptr[name.len - 1] == '"')
+    if (name.len >= 2 && name.ptr[0] == '"' && name.ptr[name.len - 1] == '"')
         name = (struct pst_str){name.ptr + 1, name.len - 2};
     if (rc == 0 && name.len && (known || several))
         rc = push_label(r, "thread_name", false, 0, name);

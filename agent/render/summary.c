@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "put.h"
 #include "render/frame.h"
 #include "render/text.h"
 #include "render/top.h"
@@ -37,12 +38,6 @@ struct writer {
     unsigned width, rows;
     int error;
 };
-
-static void put(struct writer *w, const char *text)
-{
-    if (w->error == 0)
-        w->error = pst_buf_puts(w->out, text);
-}
 
 static void style(struct writer *w, const char *code)
 {

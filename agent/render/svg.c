@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "flame_assets.h"
+#include "put.h"
 #include "render/text.h"
 
 enum {
@@ -36,24 +37,6 @@ struct writer {
     int side, error;
     unsigned top; /* of the first row */
 };
-
-static void put(struct writer *w, const char *text)
-{
-    if (w->error == 0)
-        w->error = pst_buf_puts(w->out, text);
-}
-
-static void put_xml(struct writer *w, struct pst_str text)
-{
-    if (w->error == 0)
-        w->error = pst_text_xml(w->out, text);
-}
-
-#define putf(w, ...)                                                                               \
-    do {                                                                                           \
-        if ((w)->error == 0)                                                                       \
-            (w)->error = pst_buf_printf((w)->out, __VA_ARGS__);                                    \
-    } while (0)
 
 static int64_t weight(const struct writer *w, const struct pst_tree_node *node)
 {

@@ -225,14 +225,10 @@ static int descend_roots(struct feed *feed, const struct pst_profile_sample *sam
     if (rc < 0 || !feed->tree->options.threads || (!tid && !name))
         return rc;
     pst_buf_reset(&feed->text);
-    rc = pst_buf_puts(&feed->text, "thread");
-    if (rc == 0 && tid && tid->numeric)
-        rc = pst_buf_printf(&feed->text, " (%lld)", (long long)tid->num);
-    if (rc == 0 && name && !name->numeric) {
-        rc = pst_buf_puts(&feed->text, ": ");
-        if (rc == 0)
-            rc = pst_buf_str(&feed->text, pst_profile_text(feed->profile, name->str));
-    }
+    rc = pst_frame_thread(tid && tid->numeric ? tid->num : 0,
+                          name && !name->numeric ? pst_profile_text(feed->profile, name->str)
+                                                 : PST_STR(""),
+                          &feed->text);
     return rc < 0 ? rc : descend_text(feed, node);
 }
 

@@ -49,12 +49,37 @@ outer(float(sys.argv[1]))
 sys.exit(int(sys.argv[2]))
 """
 
+NAMED = """\
+import threading
+import time
+
+
+def spin():
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        sum(range(1000))
+
+
+threads = [threading.Thread(target=lambda: WORK, name="name-%d" % number) for number in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+spin()
+"""
+
 POOL = """\
 import multiprocessing
 import time
 
 
+def meet(barrier):
+    global met
+    met = barrier
+
+
 def chew(number):
+    met.wait()  # one each: nobody takes two
     end = time.monotonic() + 0.7
     while time.monotonic() < end:
         sum(range(1000))
@@ -62,7 +87,7 @@ def chew(number):
 
 
 if __name__ == "__main__":
-    with multiprocessing.Pool(4) as pool:
+    with multiprocessing.Pool(4, meet, (multiprocessing.Barrier(4),)) as pool:
         print(sorted(pool.map(chew, range(4), chunksize=1)))
 """
 
@@ -181,7 +206,9 @@ def read_speedscope(data):
     file = json.loads(data)
     for profile in file["profiles"]:
         assert len(profile["samples"]) == len(profile["weights"])
-        assert sum(profile["weights"]) == profile["endValue"]
+        assert sum(profile["weights"]) == pytest.approx(profile["endValue"])
+        assert re.fullmatch(r'Thread( \d+)? ".*"', profile["name"]) and profile["unit"] == "seconds"
+    assert all(list(frame) == ["name", "file", "line", "col"] for frame in file["shared"]["frames"])
     return " ".join(frame["name"] for frame in file["shared"]["frames"])
 
 
@@ -279,6 +306,16 @@ def test_roots_of_threads(record, busy):
     roots = {frames[0] for frames, _ in raw(sampled(record, "-p", busy.pid, *TO_STDOUT, "-t", "-i"))}
     assert any(re.fullmatch(rf"thread \({busy.pid}\): MainThread", root) for root in roots), roots
     assert any(re.fullmatch(r"thread \(\d+\): sleeper", root) for root in roots), roots
+
+
+@pytest.mark.parametrize("mode, work", [("wall", "time.sleep(1)"), ("cpu", "spin()")])
+def test_threads_of_a_short_program_keep_their_names_beyond_their_end(record, script, mode, work):
+    """They end long before the window that they are in, and the program soon after its first thread has a name."""
+    path = script(NAMED.replace("WORK", work))
+    done = record("-t", "--mode", mode, "-r", "200", "-f", "raw", "-o", "-", "--", *PYTHON, path)
+    roots = {frames[0].split(": ")[-1] for frames, _ in raw(done) if not frames[0].startswith("[")}
+    assert roots >= {"MainThread", "name-0", "name-1", "name-2"}, (roots, done.stderr)
+    assert all(root.startswith(("MainThread", "name-", "Thread-")) for root in roots), roots
 
 
 def test_weights_are_samples_or_microseconds(record, busy):

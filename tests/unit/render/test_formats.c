@@ -6,6 +6,7 @@
 
 #include "render/chrometrace.h"
 #include "render/format.h"
+#include "render/frame.h"
 #include "render/svg.h"
 #include "sample_profiles.h"
 
@@ -53,6 +54,113 @@ static void test_names_and_endings(void **state)
     assert_int_equal(pst_format_parse(PST_STR("svg"), &format), -EINVAL);
 }
 
+static void assert_seconds(const json_t *profile, double expected)
+{
+    double seconds = json_real_value(json_object_get(profile, "endValue"));
+
+    assert_string_equal(json_string_value(json_object_get(profile, "unit")), "seconds");
+    if (seconds < expected * 0.999999 || seconds > expected * 1.000001)
+        fail_msg("%.9g s instead of %.9g s", seconds, expected);
+}
+
+static json_t *speedscope(const struct pst_profile *p, const struct pst_render_options *options)
+{
+    struct pst_buf out;
+
+    pst_buf_init(&out, 1 << 24);
+    assert_int_equal(pst_render(p, PST_FORMAT_SPEEDSCOPE, options, &out), 0);
+    json_t *root = json_loadb(out.data, out.len, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(root);
+    pst_buf_done(&out);
+    return root;
+}
+
+static size_t entries_of(const json_t *root, size_t index)
+{
+    json_t *profile = json_array_get(json_object_get(root, "profiles"), index);
+    size_t count = json_array_size(json_object_get(profile, "samples"));
+
+    assert_int_equal(json_array_size(json_object_get(profile, "weights")), count);
+    return count;
+}
+
+static const char *title_of(const json_t *root, size_t index)
+{
+    json_t *profile = json_array_get(json_object_get(root, "profiles"), index);
+
+    return json_string_value(json_object_get(profile, "name"));
+}
+
+/* Scripts that count what py-spy wrote count entries, and take each frame's four keys. */
+static void test_speedscope_has_an_entry_for_each_sample_and_all_keys_of_a_frame(void **state)
+{
+    struct pst_profile *p = small_profile(PST_MODE_WALL);
+    uint32_t half = frame_of(p, "half", "/m.py", 3);
+    struct pst_render_options options = {.apart = true};
+
+    assert_int_equal(pst_profile_add(p, &half, 1, NULL, 0, 0, 50), 0);
+    json_t *root = speedscope(p, &options), *frame;
+    size_t index;
+
+    assert_int_equal(json_array_size(json_object_get(root, "profiles")), 3);
+    assert_string_equal(title_of(root, 0), "Thread \"\"");
+    assert_string_equal(title_of(root, 1), "Thread 4711 \"MainThread\"");
+    assert_int_equal(entries_of(root, 0), 1); /* time without a sample */
+    assert_int_equal(entries_of(root, 1), 70);
+    assert_int_equal(entries_of(root, 2), 30);
+    json_array_foreach(json_object_get(json_object_get(root, "shared"), "frames"), index, frame)
+    {
+        assert_int_equal(json_object_size(frame), 4);
+        assert_true(json_is_string(json_object_get(frame, "file")));
+        assert_true(json_is_integer(json_object_get(frame, "line")));
+        assert_true(json_is_null(json_object_get(frame, "col")));
+    }
+    json_decref(root);
+    pst_profile_free(p);
+}
+
+static void test_speedscope_of_too_many_samples_has_one_entry_for_equal_ones(void **state)
+{
+    struct pst_profile *p = pst_profile_new(PST_MODE_WALL);
+    uint32_t frame = frame_of(p, "often", "/m.py", 3);
+    struct pst_render_options options = {0};
+
+    assert_int_equal(pst_profile_add(p, &frame, 1, NULL, 0, INT64_MAX / 2, 50), 0);
+    json_t *root = speedscope(p, &options);
+    assert_int_equal(entries_of(root, 0), 1);
+    json_decref(root);
+    pst_profile_free(p);
+}
+
+static json_t *frame_at(const json_t *root, size_t index)
+{
+    return json_array_get(json_object_get(json_object_get(root, "shared"), "frames"), index);
+}
+
+static void test_speedscope_obeys_what_is_said_of_lines_and_threads(void **state)
+{
+    struct pst_profile *p = pst_profile_new(PST_MODE_WALL);
+    uint32_t one = frame_of(p, "f", "/m.py", 11), two = frame_of(p, "f", "/m.py", 12);
+    struct pst_render_options first = {.frame_flags = PST_FRAME_FUNCTIONS};
+    struct pst_render_options none = {.frame_flags = PST_FRAME_NO_LINES, .threads = true};
+
+    assert_int_equal(pst_profile_add(p, &one, 1, NULL, 0, 1, 50), 0);
+    assert_int_equal(pst_profile_add(p, &two, 1, NULL, 0, 1, 50), 0);
+    json_t *root = speedscope(p, &first);
+    assert_int_equal(json_integer_value(json_object_get(frame_at(root, 0), "line")), 10);
+    assert_null(frame_at(root, 1));
+    json_decref(root);
+    root = speedscope(p, &none);
+    assert_true(json_is_null(json_object_get(frame_at(root, 0), "line")));
+    assert_string_equal(json_string_value(json_object_get(frame_at(root, 1), "name")), "thread");
+    json_t *profile = json_array_get(json_object_get(root, "profiles"), 0);
+    json_t *stack = json_array_get(json_object_get(profile, "samples"), 0);
+    assert_int_equal(json_array_size(stack), 2);
+    assert_int_equal(json_integer_value(json_array_get(stack, 0)), 1);
+    json_decref(root);
+    pst_profile_free(p);
+}
+
 static void test_speedscope_has_one_profile_per_thread(void **state)
 {
     struct pst_profile *p = small_profile(PST_MODE_CPU);
@@ -64,10 +172,8 @@ static void test_speedscope_has_one_profile_per_thread(void **state)
     assert_int_equal(json_array_size(profiles), 3);
     assert_string_equal(json_string_value(json_object_get(json_array_get(profiles, 1), "name")),
                         "Thread 4711 \"MainThread\"");
-    assert_int_equal(json_integer_value(json_object_get(json_array_get(profiles, 0), "endValue")),
-                     1000);
-    assert_int_equal(json_integer_value(json_object_get(json_array_get(profiles, 2), "endValue")),
-                     300);
+    assert_seconds(json_array_get(profiles, 0), 1000e-9);
+    assert_seconds(json_array_get(profiles, 2), 300e-9);
     json_decref(root);
     pst_buf_done(&out);
     pst_profile_free(p);
@@ -116,6 +222,23 @@ static void test_trace_events_nest(void **state)
     pst_profile_free(p);
 }
 
+static void test_trace_without_lines_keeps_a_function_open(void **state)
+{
+    struct pst_profile *p = pst_profile_new(PST_MODE_WALL);
+    uint32_t one = frame_of(p, "f", "/m.py", 11), two = frame_of(p, "f", "/m.py", 12);
+    struct pst_render_options none = {.frame_flags = PST_FRAME_NO_LINES};
+    struct pst_buf out;
+
+    assert_int_equal(pst_profile_add(p, &one, 1, NULL, 0, 1, 50000), 0);
+    assert_int_equal(pst_profile_add(p, &two, 1, NULL, 0, 1, 50000), 0);
+    pst_buf_init(&out, 1 << 16);
+    assert_int_equal(pst_render(p, PST_FORMAT_CHROMETRACE, &none, &out), 0);
+    assert_nested(&out, 2);
+    assert_non_null(strstr(out.data, "\"line\":null"));
+    pst_buf_done(&out);
+    pst_profile_free(p);
+}
+
 static void test_trace_keeps_common_frames_and_closes_gaps(void **state)
 {
     struct pst_profile *p = pst_profile_new(PST_MODE_CPU);
@@ -126,7 +249,7 @@ static void test_trace_keeps_common_frames_and_closes_gaps(void **state)
     struct pst_buf out;
 
     pst_buf_init(&out, 1 << 16);
-    trace = pst_chrometrace_new(p, &out);
+    trace = pst_chrometrace_new(p, 0, &out);
     assert_non_null(trace);
     assert_int_equal(pst_chrometrace_add(trace, 1, 7, PST_STR("t"), 0, 10000, ab, 2), 0);
     assert_int_equal(pst_chrometrace_add(trace, 1, 8, PST_STR("u"), 500, 10000, ab, 2), 0);
@@ -243,7 +366,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_and_endings),
         cmocka_unit_test(test_speedscope_has_one_profile_per_thread),
+        cmocka_unit_test(test_speedscope_has_an_entry_for_each_sample_and_all_keys_of_a_frame),
+        cmocka_unit_test(test_speedscope_of_too_many_samples_has_one_entry_for_equal_ones),
+        cmocka_unit_test(test_speedscope_obeys_what_is_said_of_lines_and_threads),
         cmocka_unit_test(test_trace_events_nest),
+        cmocka_unit_test(test_trace_without_lines_keeps_a_function_open),
         cmocka_unit_test(test_trace_keeps_common_frames_and_closes_gaps),
         cmocka_unit_test(test_hostile_names_stay_inside_their_quotes),
         cmocka_unit_test(test_empty_profile_gives_valid_files),

@@ -9,8 +9,10 @@
 
 struct pst_chrometrace;
 
-/* Writes into out, which must outlive it; frames are of the profile. NULL when out of memory. */
-struct pst_chrometrace *pst_chrometrace_new(const struct pst_profile *profile, struct pst_buf *out);
+/* Writes into out, which must outlive it; frames are of the profile. Of the enum pst_frame_flags
+ * those about lines count. NULL when out of memory. */
+struct pst_chrometrace *pst_chrometrace_new(const struct pst_profile *profile, unsigned frame_flags,
+                                            struct pst_buf *out);
 struct pst_chrometrace *pst_chrometrace_free(struct pst_chrometrace *trace);
 /* The thread showed this stack (leaf first) from start_ns on for duration_ns. Per thread, starts
  * must not fall; a gap between two stacks closes what was open. depth 0 closes it too. 0, -ENOMEM,
@@ -22,6 +24,7 @@ int pst_chrometrace_add(struct pst_chrometrace *trace, int64_t pid, int64_t tid,
 int pst_chrometrace_finish(struct pst_chrometrace *trace);
 
 /* Each thread's stacks at their time where the samples say it, else one after the other. */
-int pst_chrometrace_write(const struct pst_profile *profile, struct pst_buf *out);
+int pst_chrometrace_write(const struct pst_profile *profile, unsigned frame_flags,
+                          struct pst_buf *out);
 
 #endif

@@ -30,6 +30,7 @@ struct pst_render_options {
     unsigned frame_flags; /* PST_FRAME_FULL_FILES is implied where the format carries files */
     enum pst_weight weight;
     bool processes, threads;
+    bool apart; /* speedscope: threads of one process, without the sum of all before them */
     /* Command line of a process, for its root frame; false: unknown. May be NULL. */
     bool (*command)(const void *context, int64_t pid, struct pst_str *ret);
     const void *command_context;

@@ -18,5 +18,8 @@ struct pst_str pst_frame_short_file(struct pst_str path);
 /* Appends the label of a location. 0, -ENOMEM, -EFBIG. */
 int pst_frame_label(const struct pst_profile *profile, uint32_t location, unsigned flags,
                     struct pst_buf *out);
+/* Appends a thread's root, `thread (TID): NAME`, as far as known (tid 0 and an empty name are not).
+ */
+int pst_frame_thread(int64_t tid, struct pst_str name, struct pst_buf *out);
 
 #endif
