@@ -37,6 +37,7 @@ struct pst_dump {
     struct pst_dump_native *native;     /* NULL: not asked for */
     struct pst_tids *tids;              /* NULL when the task directory cannot be read */
     struct pst_py_variables *variables; /* one for each frame of the sample; NULL: not asked for */
+    struct pst_packages *packages;      /* NULL: files are short by their text */
     const char *before;                 /* printed first; may be NULL */
     pid_t parent;                       /* shown above the threads; 0: not asked for */
     bool live;                          /* false: a core file, whose threads have no state */
@@ -91,9 +92,8 @@ struct pst_dump_task {
 };
 struct pst_dump_task pst_dump_task(const struct pst_dump *dump, const struct pst_py_thread *thread);
 
-/* What is left of a file name without the folder that its readers know: the library's, or the
- * process's working directory. A view of the name. */
-struct pst_str pst_dump_short_file(struct pst_str file, struct pst_str cwd);
+/* What is left of a file name without the folders that its readers know. A view of the name. */
+struct pst_str pst_dump_short_file(const struct pst_dump *dump, struct pst_str file);
 /* The command line of a process, secrets masked, into out (which is reset). */
 void pst_dump_command(pid_t pid, struct pst_buf *out);
 

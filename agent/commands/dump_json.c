@@ -41,7 +41,7 @@ static json_t *code_of(const struct pst_dump *dump, uint32_t id, int32_t line, b
                        json_t *locals)
 {
     const struct pst_py_code *code = pst_python_code(dump->python, id);
-    struct pst_str file = pst_dump_short_file(code->filename, dump->facts->cwd);
+    struct pst_str file = pst_dump_short_file(dump, code->filename);
 
     return json_pack("{s:o, s:o, s:n, s:o, s:i, s:o, s:b, s:b, s:o, s:i}", "name",
                      text(code->qualname), "filename", text(code->filename), "module",

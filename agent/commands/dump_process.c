@@ -7,6 +7,7 @@
 #include "dump.h"
 #include "labels/mask.h"
 #include "scan/scan.h"
+#include "session/packages.h"
 #include "target/procfs.h"
 #include "whom.h"
 
@@ -152,11 +153,13 @@ enum pst_verdict pst_dump_runtime(struct pst_dump *dump, struct pst_memory *memo
     verdict = read_held(dump, memory, hold);
     if (verdict == PST_V_OK) {
         list_tids(dump);
+        dump->packages = pst_packages_new(&dump->facts->pid, dump->live ? 1 : 0);
         *ret_code = PST_EXIT_OK;
         if (dump->args->json)
             *ret_code = pst_dump_json(stdout, dump);
         else
             pst_dump_text(stdout, dump);
+        dump->packages = pst_packages_free(dump->packages);
     }
     free_variables(dump);
     pst_dump_native_free(dump->native);

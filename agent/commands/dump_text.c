@@ -5,6 +5,8 @@
 #include "base/limits.h"
 #include "dump.h"
 #include "labels/mask.h"
+#include "render/frame.h"
+#include "session/packages.h"
 #include "target/procfs.h"
 
 struct pst_dump_task pst_dump_task(const struct pst_dump *dump, const struct pst_py_thread *thread)
@@ -23,39 +25,11 @@ struct pst_dump_task pst_dump_task(const struct pst_dump *dump, const struct pst
     return (struct pst_dump_task){tid->tid, !known || stat.state == 'R'};
 }
 
-static size_t after(struct pst_str text, struct pst_str part)
+struct pst_str pst_dump_short_file(const struct pst_dump *dump, struct pst_str file)
 {
-    for (size_t i = text.len; i >= part.len; i--) {
-        if (memcmp(text.ptr + i - part.len, part.ptr, part.len) == 0)
-            return i;
-    }
-    return 0;
-}
+    struct pst_frame_files files = {pst_packages_file, dump->packages};
 
-/* ".../lib/python3.11/": what follows it. */
-static size_t after_library(struct pst_str file)
-{
-    static const char marker[] = "/lib/python";
-    size_t start = after(file, PST_STR(marker));
-
-    if (start == 0)
-        return 0;
-    size_t slash = pst_str_find((struct pst_str){file.ptr + start, file.len - start}, '/');
-    return start + slash < file.len ? start + slash + 1 : 0;
-}
-
-struct pst_str pst_dump_short_file(struct pst_str file, struct pst_str cwd)
-{
-    size_t start = after(file, PST_STR("/site-packages/"));
-
-    if (start == 0)
-        start = after(file, PST_STR("/dist-packages/"));
-    if (start == 0)
-        start = after_library(file);
-    if (start == 0 && cwd.len > 1 && pst_str_starts(file, cwd) && file.len > cwd.len + 1 &&
-        file.ptr[cwd.len] == '/')
-        start = cwd.len + 1;
-    return (struct pst_str){file.ptr + start, file.len - start};
+    return dump->args->full_filenames ? file : pst_frame_file(&files, file);
 }
 
 static void put(FILE *out, struct pst_buf *buf, struct pst_str text)
@@ -118,9 +92,7 @@ static void put_code(FILE *out, struct pst_buf *buf, const struct pst_dump *dump
     (void)fputs("    ", out);
     put(out, buf, code->qualname);
     (void)fputs(" (", out);
-    put(out, buf,
-        dump->args->full_filenames ? code->filename
-                                   : pst_dump_short_file(code->filename, dump->facts->cwd));
+    put(out, buf, pst_dump_short_file(dump, code->filename));
     if (line > 0)
         (void)fprintf(out, ":%d", (int)line);
     (void)fputs(")\n", out);

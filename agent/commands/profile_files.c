@@ -196,11 +196,13 @@ int pst_files_render(const struct pst_file_args *args, enum pst_format format,
         .frame_flags = (args->full_filenames ? PST_FRAME_FULL_FILES : 0u) |
                        (args->no_lines ? PST_FRAME_NO_LINES : 0u) |
                        (args->functions ? PST_FRAME_FUNCTIONS : 0u),
+        .files = args->files,
         .weight = format == PST_FORMAT_RAW ? PST_WEIGHT_SAMPLES : PST_WEIGHT_TIME,
         .processes = args->processes,
         .threads = args->threads,
         .apart = args->apart,
         .command = args->command,
+        .parent = args->parent,
         .command_context = args->command_context,
         .flame = args->flame,
         .old = old,

@@ -12,7 +12,9 @@
 struct pst_file_args {
     const char *output, *format, *mode, *weights, *title, *subtitle;
     uint64_t rate;
+    struct pst_frame_files files;
     bool (*command)(const void *context, int64_t pid, struct pst_str *ret);
+    int64_t (*parent)(const void *context, int64_t pid);
     const void *command_context;
     struct pst_option_strings only_threads, include, exclude;
     bool threads, processes, apart, full_filenames, no_lines, functions, flame;

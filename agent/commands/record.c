@@ -231,6 +231,7 @@ static void run(struct pst_record *record)
         now = pst_clock_monotonic_ns();
         pst_record_say_progress(record, now - begin);
     }
+    record->ended = !going;
     pst_session_stop(record->session);
     record->elapsed_ns = pst_clock_monotonic_ns() - begin;
     pst_session_result(record->session, &record->result);

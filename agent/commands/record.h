@@ -29,6 +29,7 @@ struct pst_record {
     struct pst_profile *old;    /* of --diff */
     struct pst_profile *wanted; /* what of the result is written; NULL: everything */
     uint64_t elapsed_ns, shown_ns;
+    bool ended; /* the targets, before anybody asked for an end */
 };
 
 /* record_report.c: what people read, and the file. */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "record.h"
 #include "record_name.h"
+#include "session/packages.h"
 #include "whom.h"
 
 static bool on_terminal(const struct pst_record *record)
@@ -124,8 +125,11 @@ static void nothing_sampled(const struct pst_record *record, char *text, size_t 
                                                       : "a thread of Python";
 
     if (record->result.ticks == 0) {
-        (void)snprintf(text, size, "0 samples: %s ended before one was due",
-                       pst_session_progress(record->session).ended ? "it" : "the recording");
+        (void)snprintf(text, size, "0 samples: %s before one was due",
+                       record->ended ? "it ended"
+                       : pst_session_progress(record->session).processes == 0
+                           ? "its Python had ended"
+                           : "the recording ended");
         return;
     }
     if (samples_of(record) > 0) {
@@ -169,8 +173,15 @@ static bool command_of(const void *context, int64_t pid, struct pst_str *ret)
     return ret->len > 0;
 }
 
+static int64_t parent_of(const void *context, int64_t pid)
+{
+    return pst_session_parent(context, (pid_t)pid);
+}
+
 static int write_file(struct pst_record *record, const char *subtitle, struct pst_error *error)
 {
+    const struct pst_option_pids *pids = &record->args.pids;
+    struct pst_packages *packages = pst_packages_new(pids->items, pids->count);
     struct pst_file_args files = record->args.files;
     struct pst_buf title;
     int status;
@@ -181,13 +192,16 @@ static int write_file(struct pst_record *record, const char *subtitle, struct ps
     files.subtitle = subtitle;
     files.processes = record->args.subprocesses || record->args.pids.count > 1;
     files.apart = !files.processes;
+    files.files = (struct pst_frame_files){pst_packages_file, packages};
     files.command = command_of;
+    files.parent = parent_of;
     files.command_context = record->session;
     if (!record->program_argv && !record->output.temporary)
         pst_record_signals_release();
     status = pst_files_write(&files, record->format, written(record), record->old, &record->output,
                              error);
     pst_buf_done(&title);
+    pst_packages_free(packages);
     return status;
 }
 

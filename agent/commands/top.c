@@ -118,9 +118,11 @@ static int prepare(struct pst_top_run *top, const struct pst_buf *sudo_line)
     };
 
     top->session = pst_session_new(&options);
-    if (top->session)
-        top->live = pst_live_new(top->args.full_filenames ? PST_FRAME_FULL_FILES : 0u, command_of,
-                                 top->session);
+    top->packages = pst_packages_new(top->args.pids.items, top->args.pids.count);
+    struct pst_frame_files files = {pst_packages_file, top->packages};
+    if (top->session && top->packages)
+        top->live = pst_live_new(top->args.full_filenames ? PST_FRAME_FULL_FILES : 0u, &files,
+                                 command_of, top->session);
     if (!top->live)
         return fail(PST_EXIT_FAILED, NULL, "out of memory");
     return top->program_argv ? PST_EXIT_OK : add_pids(top, sudo_line);
@@ -193,6 +195,7 @@ static int top_all(struct pst_top_run *top, const struct pst_buf *sudo_line)
         code = conclude(top);
     (void)fflush(stdout);
     pst_live_free(top->live);
+    pst_packages_free(top->packages);
     pst_session_free(top->session);
     return pst_record_program_finish(&top->program, code);
 }

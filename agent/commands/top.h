@@ -6,6 +6,7 @@
 #include "live/screen.h"
 #include "options.h"
 #include "record_program.h"
+#include "session/packages.h"
 #include "session/session.h"
 
 struct pst_top_args {
@@ -21,6 +22,7 @@ struct pst_top_run {
     char *const *program_argv; /* NULL: processes that run already */
     struct pst_record_program program;
     struct pst_session *session;
+    struct pst_packages *packages;
     struct pst_live *live;
     struct pst_live_view view;
     struct pst_screen *screen; /* NULL: --once */

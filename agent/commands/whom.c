@@ -154,6 +154,13 @@ static char state_of(pid_t pid)
     return pst_stat_read(pid, &stat) < 0 ? 0 : stat.state;
 }
 
+static bool is_kernels(pid_t pid)
+{
+    struct pst_stat stat;
+
+    return pst_stat_read(pid, &stat) == 0 && (stat.flags & PST_PF_KTHREAD);
+}
+
 bool pst_whom_stopped(pid_t pid)
 {
     return state_of(pid) == 'T';
@@ -185,7 +192,8 @@ int pst_whom_refuse(const char *command, const struct pst_buf *sudo_line, pid_t 
             remedy = "pystrobe reads the stacks of CPython alone";
             break;
         }
-        (void)snprintf(text, sizeof(text), "process %d is not a CPython process", (int)pid);
+        (void)snprintf(text, sizeof(text), "process %d is %s", (int)pid,
+                       is_kernels(pid) ? "a thread of the kernel" : "not a CPython process");
         (void)snprintf(why, sizeof(why), "`pystrobe ps --why %d` says what it is", (int)pid);
         remedy = why;
         break;

@@ -28,6 +28,7 @@ struct book {
 struct pst_live {
     struct book books[PST_LIVE_ROWS_COUNT];
     unsigned frame_flags;
+    struct pst_frame_files files;
     pst_live_command command;
     const void *context;
     uint64_t sample; /* counts all samples ever added */
@@ -38,7 +39,8 @@ struct pst_live {
     struct pst_buf key;
 };
 
-struct pst_live *pst_live_new(unsigned frame_flags, pst_live_command command, const void *context)
+struct pst_live *pst_live_new(unsigned frame_flags, const struct pst_frame_files *files,
+                              pst_live_command command, const void *context)
 {
     struct pst_live *live = calloc(1, sizeof(*live));
     bool whole = live != NULL;
@@ -46,6 +48,8 @@ struct pst_live *pst_live_new(unsigned frame_flags, pst_live_command command, co
     if (!live)
         return NULL;
     live->frame_flags = frame_flags;
+    if (files)
+        live->files = *files;
     live->command = command;
     live->context = context;
     pst_buf_init(&live->key, PST_MAX_LIVE_ROW_BYTES);
@@ -87,7 +91,7 @@ static int put_location(struct pst_live *live, const struct pst_profile *profile
     pst_buf_init(&label, PST_MAX_LIVE_ROW_BYTES);
     rc = pst_frame_label(profile, location,
                          live->frame_flags | (rows == PST_LIVE_LINES ? 0u : PST_FRAME_NO_LINES),
-                         &label);
+                         &live->files, &label);
     if (rc == 0)
         rc = pst_text_plain(&live->key, pst_buf_view(&label));
     if (rc == 0)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -42,6 +43,15 @@ static void name_thread(struct pst_python *python, uint64_t interp, uint64_t ide
     }
 }
 
+/* What passes on a busy machine is not what reading costs. */
+static uint64_t own_cpu_ns(void)
+{
+    struct timespec used = {0};
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * PST_NS_PER_S + (uint64_t)used.tv_nsec;
+}
+
 /* A thread that starts is not in threading._active yet: then all are read again soon, but the more
  * seldom the longer that takes. */
 static bool names_are_old(const struct pst_python *python, bool known, uint64_t now_ns)
@@ -79,9 +89,10 @@ bool pst_python_thread_name(struct pst_python *python, uint64_t tstate, struct p
     if (!thread)
         return python->second && pst_python_thread_name(python->second, tstate, ret_name);
     if (names_are_old(python, thread->name != NULL, now)) {
+        uint64_t used_ns = own_cpu_ns();
         read_names(python);
         python->names_read_ns = now;
-        python->names_took_ns = pst_clock_monotonic_ns() - now;
+        python->names_took_ns = own_cpu_ns() - used_ns;
     }
     if (!thread->name)
         return false;

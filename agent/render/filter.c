@@ -113,7 +113,7 @@ static int judge_locations(struct judgement *judgement)
     pst_buf_init(&label, 4 * PST_MAX_STRING_BYTES);
     for (uint32_t i = 0; i < pst_profile_location_count(judgement->profile) && rc == 0; i++) {
         pst_buf_reset(&label);
-        rc = pst_frame_label(judgement->profile, i, PST_FRAME_FULL_FILES | PST_FRAME_NO_LINES,
+        rc = pst_frame_label(judgement->profile, i, PST_FRAME_FULL_FILES | PST_FRAME_NO_LINES, NULL,
                              &label);
         rc = rc == -EFBIG ? 0 : rc;
         judgement->included[i] = any_matches(filter, &filter->include, pst_buf_view(&label), found);

@@ -71,10 +71,12 @@ int pst_render_tree(const struct pst_profile *profile, const struct pst_render_o
                     unsigned frame_flags, enum pst_weight weight, struct pst_tree **ret)
 {
     struct pst_tree_options tree_options = {.frame_flags = frame_flags,
+                                            .files = &options->files,
                                             .weight = weight,
                                             .processes = options->processes,
                                             .threads = options->threads,
                                             .command = options->command,
+                                            .parent = options->parent,
                                             .command_context = options->command_context};
     struct pst_tree *tree;
     int rc = 0;

@@ -25,26 +25,47 @@ static size_t behind_library(struct pst_str path)
     return at + 1;
 }
 
-struct pst_str pst_frame_short_file(struct pst_str path)
+/* Index behind the folder that packages are installed in, 0 when there is none. */
+static size_t behind_installed(struct pst_str path)
 {
-    size_t from;
+    size_t from = behind_last(path, PST_STR("/site-packages/"));
 
-    if (!path.len || path.ptr[0] != '/')
-        return path;
-    from = behind_last(path, PST_STR("/site-packages/"));
     if (!from)
         from = behind_last(path, PST_STR("/dist-packages/"));
     if (!from)
         from = behind_library(path);
+    return from < path.len ? from : 0;
+}
+
+static struct pst_str behind(struct pst_str path, size_t from)
+{
+    return from < path.len ? (struct pst_str){path.ptr + from, path.len - from} : path;
+}
+
+struct pst_str pst_frame_short_file(struct pst_str path)
+{
+    if (!path.len || path.ptr[0] != '/')
+        return path;
+    size_t from = behind_installed(path);
     if (!from) {
         size_t file = pst_str_rfind(path, '/');
         size_t folder = pst_str_rfind((struct pst_str){path.ptr, file}, '/');
 
         from = folder < file ? folder + 1 : file + 1;
     }
-    if (from >= path.len)
-        return path;
-    return (struct pst_str){path.ptr + from, path.len - from};
+    return behind(path, from);
+}
+
+struct pst_str pst_frame_file(const struct pst_frame_files *files, struct pst_str path)
+{
+    struct pst_str found;
+    size_t installed = behind_installed(path);
+
+    if (installed)
+        return behind(path, installed);
+    if (files && files->find && files->find(files->context, path, &found))
+        return found;
+    return pst_frame_short_file(path);
 }
 
 struct pst_str pst_frame_package(struct pst_str path)
@@ -56,7 +77,7 @@ struct pst_str pst_frame_package(struct pst_str path)
 }
 
 int pst_frame_label(const struct pst_profile *profile, uint32_t location, unsigned flags,
-                    struct pst_buf *out)
+                    const struct pst_frame_files *files, struct pst_buf *out)
 {
     const struct pst_function *function;
     struct pst_str name, file;
@@ -71,7 +92,7 @@ int pst_frame_label(const struct pst_profile *profile, uint32_t location, unsign
     if (flags & PST_FRAME_FUNCTIONS)
         line = function->start_line;
     if (!(flags & PST_FRAME_FULL_FILES))
-        file = pst_frame_short_file(file);
+        file = pst_frame_file(files, file);
     rc = pst_buf_str(out, name);
     if (rc < 0 || !file.len)
         return rc;

@@ -100,7 +100,7 @@ static void put_place(struct writer *w, struct pst_str name, struct pst_str file
     put(w, "</td><td class=\"p\" title=\"");
     put_xml(w, file);
     put(w, "\">");
-    put_xml(w, full ? file : pst_frame_short_file(file));
+    put_xml(w, full ? file : pst_frame_file(&w->options->files, file));
     if (line > 0)
         putf(w, ":%lld", (long long)line);
     put(w, "</td></tr>\n");

@@ -167,7 +167,8 @@ static int location_label(struct feed *feed, uint32_t location, uint32_t *ret)
     function = pst_profile_function_at(feed->profile, id);
     file = pst_profile_text(feed->profile, function->filename);
     pst_buf_reset(&feed->text);
-    rc = pst_frame_label(feed->profile, location, feed->tree->options.frame_flags, &feed->text);
+    rc = pst_frame_label(feed->profile, location, feed->tree->options.frame_flags,
+                         feed->tree->options.files, &feed->text);
     if (rc == 0)
         rc = label_id(feed->tree, pst_buf_view(&feed->text), file, !file.len, ret);
     if (rc == 0)
@@ -208,6 +209,28 @@ static int process_text(struct feed *feed, int64_t pid)
     return rc < 0 ? rc : pst_buf_puts(&feed->text, "\"");
 }
 
+/* Children stand under their parents. */
+static int descend_processes(struct feed *feed, int64_t pid, uint32_t *node)
+{
+    enum { GENERATIONS = 32 };
+    const struct pst_tree_options *options = &feed->tree->options;
+    int64_t line[GENERATIONS];
+    size_t count = 0;
+    int rc = 0;
+
+    while (pid && count < GENERATIONS) {
+        line[count++] = pid;
+        pid = options->parent ? options->parent(options->command_context, pid) : 0;
+    }
+    while (count > 0 && rc == 0) {
+        pst_buf_reset(&feed->text);
+        rc = process_text(feed, line[--count]);
+        if (rc == 0)
+            rc = descend_text(feed, node);
+    }
+    return rc;
+}
+
 /* `process PID` and `thread (TID): NAME`, as far as the sample's labels say. */
 static int descend_roots(struct feed *feed, const struct pst_profile_sample *sample, uint32_t *node)
 {
@@ -216,12 +239,8 @@ static int descend_roots(struct feed *feed, const struct pst_profile_sample *sam
     const struct pst_label *name = label_named(feed, sample, "thread_name");
     int rc = 0;
 
-    if (feed->tree->options.processes && pid && pid->numeric) {
-        pst_buf_reset(&feed->text);
-        rc = process_text(feed, pid->num);
-        if (rc == 0)
-            rc = descend_text(feed, node);
-    }
+    if (feed->tree->options.processes && pid && pid->numeric)
+        rc = descend_processes(feed, pid->num, node);
     if (rc < 0 || !feed->tree->options.threads || (!tid && !name))
         return rc;
     pst_buf_reset(&feed->text);

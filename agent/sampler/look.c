@@ -19,6 +19,7 @@ enum {
     NAMES_PER_LOOK = 16,
     NAME_DOUBLINGS = 10, /* up to 25 s between two questions */
     NAMELESS_AT_ONCE = 40,
+    NAMELESS_ASLEEP = 5,
     NAMELESS_MAX = NAMELESS_AT_ONCE + NAME_DOUBLINGS,
     THREAD_BUDGET_BYTES = 256 << 10,
     MAX_BUDGET_BYTES = 64 << 20,
@@ -505,6 +506,20 @@ static uint64_t name_gap_ns(const struct pst_sampled *target, const struct pst_o
     return first_name_gap_ns << (doublings < NAME_DOUBLINGS ? doublings : NAME_DOUBLINGS);
 }
 
+/* What sleeps for good may yet have to be called by its name: asked a few times more. */
+static bool names_are_due(const struct pst_sampled *target)
+{
+    unsigned tries = target->plan.born_observed ? NAMELESS_AT_ONCE : NAMELESS_ASLEEP;
+
+    for (size_t i = 0; target->threads && i < pst_os_threads_count(target->threads); i++) {
+        const struct pst_os_thread *thread = pst_os_threads_at(target->threads, i);
+
+        if (thread->tstate != 0 && thread->nameless > 0 && thread->nameless < tries)
+            return true;
+    }
+    return false;
+}
+
 static bool refresh_names(struct pst_sampled *target, uint64_t now_ns)
 {
     unsigned asked = 0;
@@ -524,6 +539,7 @@ static bool refresh_names(struct pst_sampled *target, uint64_t now_ns)
             size_t len = name.len < sizeof(thread->name) - 1 ? name.len : sizeof(thread->name) - 1;
             memcpy(thread->name, name.ptr, len);
             thread->name[len] = 0;
+            thread->nameless = 0;
         }
         leave(target);
     }
@@ -608,7 +624,7 @@ static bool look_at(struct look *look)
     else
         take_look(look, verdict);
     leave(target);
-    if (target->gone || verdict != PST_V_OK || !look->sampled)
+    if (target->gone || verdict != PST_V_OK || (!look->sampled && !names_are_due(target)))
         return true;
     return refresh_names(target, look->now_ns);
 }
@@ -701,7 +717,7 @@ bool pst_sampled_turn(struct pst_sampled *target, uint64_t now_ns, uint64_t peri
     if (idle)
         stands_for *= draw(target, IDLE_LOOK_ONE_IN / stands_for);
     if (stands_for == 0 || (!idle && is_still(target)))
-        return pass(target);
+        return pass(target) && (!names_are_due(target) || refresh_names(target, now_ns));
     struct look look = {
         .target = target,
         .now_ns = now_ns,

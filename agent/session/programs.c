@@ -7,9 +7,10 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "labels/mask.h"
+#include "target/procfs.h"
 
 struct program {
-    pid_t pid;
+    pid_t pid, parent; /* parent: the nearest ancestor that was seen before it; 0: none */
     uint64_t id, start_ticks;
     char *command;
 };
@@ -55,9 +56,35 @@ static bool reserve(struct pst_programs *programs)
     return true;
 }
 
+static const struct program *latest(const struct pst_programs *programs, pid_t pid)
+{
+    for (size_t i = programs->count; i > 0; i--)
+        if (programs->items[i - 1].pid == pid)
+            return &programs->items[i - 1];
+    return NULL;
+}
+
+/* Between a Python and its Python may stand a shell. */
+static pid_t find_parent(struct pst_programs *programs, pid_t pid)
+{
+    enum { GENERATIONS = 8 };
+    struct pst_stat stat;
+
+    for (int i = 0; i < GENERATIONS && pid > 1; i++) {
+        (void)pthread_mutex_lock(&programs->lock);
+        bool known = latest(programs, pid) != NULL;
+        (void)pthread_mutex_unlock(&programs->lock);
+        if (known)
+            return pid;
+        pid = pst_stat_read(pid, &stat) < 0 ? 0 : stat.ppid;
+    }
+    return 0;
+}
+
 void pst_programs_add(struct pst_programs *programs, const struct pst_facts *facts)
 {
     enum { KEPT = 1024 };
+    pid_t parent = find_parent(programs, facts->ppid);
     struct pst_buf command;
 
     pst_buf_init(&command, 2 * PST_MAX_CMDLINE_BYTES);
@@ -67,7 +94,7 @@ void pst_programs_add(struct pst_programs *programs, const struct pst_facts *fac
     (void)pthread_mutex_lock(&programs->lock);
     if (reserve(programs))
         programs->items[programs->count++] =
-            (struct program){facts->pid, facts->id, facts->start_ticks, pst_str_dup(text)};
+            (struct program){facts->pid, parent, facts->id, facts->start_ticks, pst_str_dup(text)};
     (void)pthread_mutex_unlock(&programs->lock);
     pst_buf_done(&command);
 }
@@ -87,13 +114,19 @@ bool pst_programs_earlier(struct pst_programs *programs, const struct pst_facts 
 
 bool pst_programs_command(struct pst_programs *programs, pid_t pid, struct pst_str *ret)
 {
-    const char *found = NULL;
-
     (void)pthread_mutex_lock(&programs->lock);
-    for (size_t i = programs->count; i > 0 && !found; i--)
-        if (programs->items[i - 1].pid == pid)
-            found = programs->items[i - 1].command;
+    const struct program *found = latest(programs, pid);
+    const char *command = found ? found->command : NULL;
     (void)pthread_mutex_unlock(&programs->lock);
-    *ret = pst_str(found ? found : "");
-    return found != NULL;
+    *ret = pst_str(command ? command : "");
+    return command != NULL;
+}
+
+pid_t pst_programs_parent(struct pst_programs *programs, pid_t pid)
+{
+    (void)pthread_mutex_lock(&programs->lock);
+    const struct program *found = latest(programs, pid);
+    pid_t parent = found ? found->parent : 0;
+    (void)pthread_mutex_unlock(&programs->lock);
+    return parent;
 }

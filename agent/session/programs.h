@@ -17,5 +17,7 @@ void pst_programs_add(struct pst_programs *programs, const struct pst_facts *fac
 bool pst_programs_earlier(struct pst_programs *programs, const struct pst_facts *facts);
 /* Masked command line of the latest program of the process; lives as long as programs. */
 bool pst_programs_command(struct pst_programs *programs, pid_t pid, struct pst_str *ret);
+/* Its nearest ancestor that was seen running a Python before it; 0: none. */
+pid_t pst_programs_parent(struct pst_programs *programs, pid_t pid);
 
 #endif

@@ -164,3 +164,8 @@ bool pst_session_command(const struct pst_session *session, pid_t pid, struct ps
 {
     return pst_programs_command(session->programs, pid, ret);
 }
+
+pid_t pst_session_parent(const struct pst_session *session, pid_t pid)
+{
+    return pst_programs_parent(session->programs, pid);
+}

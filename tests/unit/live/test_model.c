@@ -87,7 +87,7 @@ static void assert_row(const struct pst_live_row *row, const char *text, double 
 
 static void shares_are_of_elapsed_time_and_recursion_counts_once(void **state)
 {
-    struct pst_live *live = pst_live_new(0, NULL, NULL);
+    struct pst_live *live = pst_live_new(0, NULL, NULL, NULL);
     struct pst_profile *profile = one_second();
 
     add_interval(live, profile, 1000);
@@ -113,7 +113,7 @@ static bool command_of(const void *context, int64_t pid, struct pst_str *ret)
 
 static void threads_and_processes_are_rows_too(void **state)
 {
-    struct pst_live *live = pst_live_new(0, command_of, "python a.py");
+    struct pst_live *live = pst_live_new(0, NULL, command_of, "python a.py");
     struct pst_profile *profile = one_second();
 
     add_interval(live, profile, 1000);
@@ -132,7 +132,7 @@ static void threads_and_processes_are_rows_too(void **state)
 
 static void shares_are_of_the_last_interval_and_times_of_all(void **state)
 {
-    struct pst_live *live = pst_live_new(0, NULL, NULL);
+    struct pst_live *live = pst_live_new(0, NULL, NULL, NULL);
     struct pst_profile *profile = one_second();
     struct pst_live_state numbers;
 
@@ -158,7 +158,7 @@ static void shares_are_of_the_last_interval_and_times_of_all(void **state)
 
 static void gauges_remember_the_latest(void **state)
 {
-    struct pst_live *live = pst_live_new(0, NULL, NULL);
+    struct pst_live *live = pst_live_new(0, NULL, NULL, NULL);
     struct pst_live_state numbers;
 
     for (int i = 1; i <= PST_LIVE_HISTORY + 5; i++)
@@ -174,7 +174,7 @@ static void gauges_remember_the_latest(void **state)
 
 static void rows_past_the_bound_are_left_out_until_a_reset(void **state)
 {
-    struct pst_live *live = pst_live_new(0, NULL, NULL);
+    struct pst_live *live = pst_live_new(0, NULL, NULL, NULL);
     struct pst_profile *profile = pst_profile_new(PST_MODE_CPU);
     struct pst_live_interval interval = {1000 * MS, profile, 0, 0};
     struct pst_live_state numbers;

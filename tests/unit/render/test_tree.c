@@ -41,8 +41,8 @@ static void assert_label(unsigned flags, const char *expected)
     struct pst_buf out;
 
     pst_buf_init(&out, 4096);
-    assert_int_equal(pst_frame_label(p, frame_of(p, "C.f", "/srv/shop/app/a.py", 57), flags, &out),
-                     0);
+    assert_int_equal(
+        pst_frame_label(p, frame_of(p, "C.f", "/srv/shop/app/a.py", 57), flags, NULL, &out), 0);
     assert_string_equal(out.data, expected);
     pst_buf_done(&out);
     pst_profile_free(p);

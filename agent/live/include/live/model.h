@@ -3,7 +3,7 @@
 #ifndef PST_LIVE_MODEL_H
 #define PST_LIVE_MODEL_H
 
-#include "profile/profile.h"
+#include "render/frame.h"
 
 struct pst_live;
 
@@ -27,9 +27,10 @@ enum { PST_LIVE_HISTORY = 120 }; /* intervals that gauges remember */
 /* Command line of a process; false: unknown. */
 typedef bool (*pst_live_command)(const void *context, int64_t pid, struct pst_str *ret);
 
-/* frame_flags: enum pst_frame_flags of the rows' texts. NULL when out of memory. command may be
- * NULL. */
-struct pst_live *pst_live_new(unsigned frame_flags, pst_live_command command, const void *context);
+/* frame_flags: enum pst_frame_flags of the rows' texts. NULL when out of memory. files and command
+ * may be NULL; files is copied. */
+struct pst_live *pst_live_new(unsigned frame_flags, const struct pst_frame_files *files,
+                              pst_live_command command, const void *context);
 struct pst_live *pst_live_free(struct pst_live *live);
 
 struct pst_live_interval {

@@ -28,11 +28,13 @@ struct pst_render_options {
     const char *title;    /* NULL: "pystrobe" and the mode */
     const char *subtitle; /* NULL: made from totals and duration */
     unsigned frame_flags; /* PST_FRAME_FULL_FILES is implied where the format carries files */
+    struct pst_frame_files files;
     enum pst_weight weight;
     bool processes, threads;
     bool apart; /* speedscope: threads of one process, without the sum of all before them */
     /* Command line of a process, for its root frame; false: unknown. May be NULL. */
     bool (*command)(const void *context, int64_t pid, struct pst_str *ret);
+    int64_t (*parent)(const void *context, int64_t pid); /* as struct pst_tree_options has it */
     const void *command_context;
     bool flame;
     const struct pst_profile *old; /* a difference: flamegraph and html only. NULL: none */

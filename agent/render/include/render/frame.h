@@ -15,9 +15,18 @@ enum pst_frame_flags {
  * else the last folder and the file. A view into path. */
 struct pst_str pst_frame_short_file(struct pst_str path);
 
+/* Somebody who can look at the files themselves, asked for those outside of such folders; false
+ * where the path alone has to do. */
+struct pst_frame_files {
+    bool (*find)(void *context, struct pst_str path, struct pst_str *ret);
+    void *context;
+};
+/* files may be NULL. A view into path. */
+struct pst_str pst_frame_file(const struct pst_frame_files *files, struct pst_str path);
+
 /* Appends the label of a location. 0, -ENOMEM, -EFBIG. */
 int pst_frame_label(const struct pst_profile *profile, uint32_t location, unsigned flags,
-                    struct pst_buf *out);
+                    const struct pst_frame_files *files, struct pst_buf *out);
 /* Appends a thread's root, `thread (TID): NAME`, as far as known (tid 0 and an empty name are not).
  */
 int pst_frame_thread(int64_t tid, struct pst_str name, struct pst_buf *out);

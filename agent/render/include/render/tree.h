@@ -3,19 +3,22 @@
 #ifndef PST_RENDER_TREE_H
 #define PST_RENDER_TREE_H
 
-#include "profile/profile.h"
+#include "render/frame.h"
 
 struct pst_tree;
 
 enum pst_weight { PST_WEIGHT_TIME, PST_WEIGHT_SAMPLES };
 
 struct pst_tree_options {
-    unsigned frame_flags; /* enum pst_frame_flags */
+    unsigned frame_flags;                /* enum pst_frame_flags */
+    const struct pst_frame_files *files; /* NULL: short by their text */
     enum pst_weight weight;
     bool processes, threads; /* root frames from the labels pid, thread_id and thread_name */
     /* Command line of a process, for its root frame; false: unknown. May be NULL. */
     bool (*command)(const void *context, int64_t pid, struct pst_str *ret);
-    const void *command_context;
+    /* The process that its root frame stands under; 0: none. May be NULL. */
+    int64_t (*parent)(const void *context, int64_t pid);
+    const void *command_context; /* of both */
 };
 
 enum { PST_TREE_ROOT = 0 };

@@ -95,5 +95,7 @@ void pst_session_result(const struct pst_session *session, struct pst_session_re
 /* Masked command line of a process that was seen running a Python; lives as long as the session.
  * False when unknown. */
 bool pst_session_command(const struct pst_session *session, pid_t pid, struct pst_str *ret);
+/* Its nearest ancestor that was seen so before it; 0: none. */
+pid_t pst_session_parent(const struct pst_session *session, pid_t pid);
 
 #endif
