@@ -138,7 +138,7 @@ def leave(terminal, resized=False):
 def test_table_gauges_and_columns(terminal, work, pystrobe):
     process = work("1000")
     terminal.run(pystrobe, "top", "--pid", process.pid, "--delay", "0.5")
-    own, total, own_time, _ = map(float, terminal.wait(ROW + r"inner \(\S+work\.py\)").groups())
+    own, total, own_time, _ = map(float, terminal.wait(ROW + r"inner \(work\.py\)").groups())
     assert 1 < own <= total <= 110 and own_time > 0
     text = terminal.text()
     assert re.search(r"^ +%Own +%Total +OwnTime\*? +TotalTime +Function \(file\)", text, re.M)
@@ -153,12 +153,12 @@ def test_table_gauges_and_columns(terminal, work, pystrobe):
 def test_keys(terminal, work, pystrobe):
     process = work("1000")
     terminal.run(pystrobe, "top", "-p", process.pid, "-i", "--delay", "0.3")
-    terminal.wait(ROW + r"inner \(\S+work\.py\)")
+    terminal.wait(ROW + r"inner \(work\.py\)")
     for number, title in enumerate(("%Own", "%Total", "OwnTime", "TotalTime"), 1):
         terminal.keys(str(number))
         terminal.wait(re.escape(title) + r"\*")
     terminal.keys("L")
-    terminal.wait(ROW + r"inner \(\S+work\.py:\d+\)")
+    terminal.wait(ROW + r"inner \(work\.py:\d+\)")
     terminal.keys("t")
     terminal.wait(ROW + r"thread \(\d+\): sleeper")
     terminal.keys("p")
@@ -386,7 +386,7 @@ def test_once_as_json_and_as_text(pystrobe, work):
     assert row["own_s"] <= names["outer"]["total_s"] <= names["<module>"]["total_s"] + 1e-6
     text = top(pystrobe, "-p", process.pid, "--once", "-i", "--delay", "0.5").stdout
     assert re.match(rf'process {process.pid} ".*", running, wall time over \d\.\d\d s, active \d+\.\d%, GIL \d+\.\d%\n', text)
-    assert re.search(ROW + r"asleep \(\S+work\.py\)$", text, re.M)
+    assert re.search(ROW + r"asleep \(work\.py\)$", text, re.M)
 
 
 def test_native_shows_the_calls_of_c_too(pystrobe, work):
