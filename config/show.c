@@ -180,7 +180,8 @@ static void put_number(struct printer *printer, const struct pst_setting *row, c
 
 static void put_value(struct printer *printer, const struct pst_setting *row, const void *field)
 {
-    const char *text = *(char *const *)field;
+    /* A truth value lies at any address. */
+    const char *text = row->type == PST_SETTING_BOOL ? "" : *(char *const *)field;
 
     switch (row->type) {
     case PST_SETTING_BOOL:
