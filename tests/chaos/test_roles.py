@@ -85,6 +85,7 @@ def at_work(agent, role):
     return pid if restricted and (role != "daemon" or agent.get("/healthz")[0] == 200) else None
 
 
+@pytest.mark.heavy  # what takes its time is starting roles
 @pytest.mark.parametrize("role", ROLES)
 def test_killed_fifty_times_it_comes_back_within_a_second_each_time(agent, processes, role):
     target = processes([sys.executable, "-c", BUSY])

@@ -312,6 +312,7 @@ def test_files_that_lie_cost_names_and_never_the_sample(parked, dump, built, tmp
     assert process.poll() is None
 
 
+@pytest.mark.heavy  # it takes its time
 @pytest.mark.parametrize("how", ["zlib-gabi", "zlib-gnu"])
 def test_separate_debug_information_that_unpacks_beyond_its_bound_is_left_unread(parked, dump, built, tmp_path, how):
     """Half a gigabyte of zeros packs to half a megabyte."""
@@ -390,6 +391,7 @@ def test_signals_arrive_and_a_stopped_process_stays_stopped(pystrobe, start_pyth
     wait_until(lambda: cpu_ticks(process.pid) > before + 5, what="it goes on")
 
 
+@pytest.mark.heavy  # it takes its time
 def test_killing_the_recorder_at_any_time_leaves_the_target_running(pystrobe, start_python):
     rounds, side_by_side = 10, 5
     targets = [start_python(pythons.system_python(), WORKLOADS / "busy.py", stdout=subprocess.DEVNULL)

@@ -133,6 +133,7 @@ def test_a_runtime_that_a_target_loads_later_is_sampled_beside_its_first(two, ag
                                        row["second_python_version"]), None), 30, "the second runtime to be seen")
         wait_until(lambda: any("outer_one" in sample.names() for profile in watching.read_profiles("wall")
                                for sample in profile.samples), 30, "a profile with its stack", interval=0.3)
+        time.sleep(3)  # the recording looks for one once a second, too, and cannot be asked what it found
     finally:
         recording.send_signal(signal.SIGINT)
         assert recording.wait(20) == 0

@@ -362,7 +362,8 @@ def test_filters_work_on_files_too(pystrobe, target, tmp_path):
                    capture_output=True, timeout=60)
     subprocess.run([str(pystrobe), "convert", str(tmp_path / "all.pb.gz"), "--thread", "name-3", "-o", str(tmp_path / "one.pb.gz")],
                    check=True, capture_output=True, timeout=60)
-    assert set(pprof.Profile((tmp_path / "one.pb.gz").read_bytes()).by_function()) == {
+    found = pprof.Profile((tmp_path / "one.pb.gz").read_bytes()).by_function()
+    assert {name for name in found if not name.startswith("[")} == {  # [not observed]: another's time on a loaded machine
         "Thread._bootstrap", "Thread._bootstrap_inner", "Thread.run", "снег"}
 
 
