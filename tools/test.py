@@ -161,7 +161,7 @@ def parts():
         Part("threads-tsan", pytest(*sanitized, "-m", "threads and not serial"), "pytest",
              ["tsan", *pythons], sanitizer("tsan", "threads-tsan", "6"), may_be_empty=True),
         Part("fuzz", build("fuzz"), minutes=15),
-        Part("coverage", [PYTHON, "tools/coverage.py"], minutes=15),
+        Part("coverage", [PYTHON, "tools/coverage.py"], needs=["prepare-pythons"], minutes=15),
         Part("fuzz-short", meek(["setarch", "-R", PYTHON, "tools/fuzz.py", FUZZ_SECONDS, "--repeatable"]), "junit", ["fuzz"], minutes=20),
     ]
     result += [

@@ -81,6 +81,7 @@ static void look(struct pst_python *python)
     char value[64];
 
     pst_python_keep_places(python);
+    pst_python_name_classes(python, true);
     for (int i = 0; i < 4; i++) {
         if (pst_python_sample(python, NULL, NULL, &sample) != PST_V_OK)
             continue;
