@@ -28,14 +28,14 @@ CASES = {
 
 
 def own(text, without):
-    """Share of own samples by function, and their number; py-spy has bare names, we have qualified ones; its
-    stacks without a frame are ours called [no Python frame], and rare."""
+    """Share of own samples by function, and their number; py-spy has bare names, we have qualified ones; it shows nothing
+    of a thread without a frame, as at the interpreter's end, which we call [no Python frame]."""
     counts = {}
     for line in text.splitlines():
         stack, number = line.rsplit(" ", 1)
         name = stack.rsplit(";", 1)[-1].split(" (")[0].split(".")[-1]
         counts[name] = counts.get(name, 0) + int(number)
-    left = {name: count for name, count in counts.items() if name and name not in without}
+    left = {name: count for name, count in counts.items() if name and name not in without and not name.startswith("[")}
     whole = sum(left.values())
     return {name: 100 * count / whole for name, count in left.items()}, sum(counts.values()), sum(counts.values()) - whole
 
