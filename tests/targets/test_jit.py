@@ -38,6 +38,7 @@ def dumped(pystrobe, pid):
     return subprocess.run([pystrobe, "dump", "--pid", str(pid)], capture_output=True, text=True, timeout=60).stdout
 
 
+@pytest.mark.heavy  # it waits until a compiler is warm
 @pytest.mark.parametrize("python", pythons.compiling(), ids=str)
 def test_a_target_that_compiles_is_labelled_in_dump_ps_profile_and_targets(python, busy, agent, pystrobe, tmp_path):
     process, out = busy(python), tmp_path / "out.pb.gz"

@@ -119,8 +119,9 @@ def test_an_annotation_that_changes_while_a_pod_runs_takes_effect_at_once(agent,
         row = wait_until(lambda: row_of(one, process.pid)["state"] == "active" and row_of(one, process.pid), 10, "samples again")
         assert "annotation pystrobe.io/hz passed over: fast is not a number from 1 to 1000" in row["why"]
         steps[2].set()
-        row = wait_until(lambda: row_of(one, process.pid)["rate_hz"] > 30 and row_of(one, process.pid), 20, "the rate that is asked for")
-        assert "50 Hz by annotation" in row["why"] and row["labels_after"]["pod"] == "web-1"
+        row = wait_until(lambda: (row := row_of(one, process.pid)) and "50 Hz by annotation" in row["why"] and row, 20, "the annotation")
+        assert row["labels_after"]["pod"] == "web-1"
+        wait_until(lambda: row_of(one, process.pid)["rate_hz"] > 30, 20, "the rate that is asked for")
         assert [kind for kind, _ in api.asked] == ["list", "watch"]
 
 

@@ -4,9 +4,12 @@ PYSTROBE_LINES_ALL=1 adds CPython's own tests to it.
 """
 import subprocess
 
+import pytest
+
 from lib import places, walker
 
 
+@pytest.mark.heavy  # every line table there is; sanitizers have the fuzz target's
 def test_every_line_table_of_the_standard_library_decodes_as_cpython_does(minor_python, tmp_path):
     out = tmp_path / "lines.bin"
     done = minor_python.run(places.TESTS / "workloads" / "walker_lines.py", out, timeout=300, stderr=subprocess.DEVNULL)

@@ -352,9 +352,11 @@ def test_several_processes_in_one_file(record, processes, script, busy):
     other = processes([*PYTHON, script(BUSY), 1000, 0], stdout=subprocess.PIPE)
     other.stdout.readline()
     for words in (["-p", f"{busy.pid},{other.pid}"], ["-p", hex(busy.pid), "--pid", other.pid]):
-        roots = {frames[0] for frames, _ in raw(sampled(record, *words, *TO_STDOUT))}
-        for pid in (busy.pid, other.pid):
-            assert any(root.startswith(f'process {pid}:"') and "work.py" in root for root in roots), roots
+        def both(words=words):
+            roots = {frames[0] for frames, _ in raw(sampled(record, *words, *TO_STDOUT))}
+            return all(any(root.startswith(f'process {pid}:"') and "work.py" in root for root in roots) for pid in (busy.pid, other.pid))
+
+        wait_until(both, 30, f"both to run while they are recorded with {words}")
 
 
 def test_old_command_lines_are_understood(record, busy):
@@ -510,7 +512,7 @@ def test_links_of_others_in_shared_folders_follow_the_kernels_rule(record, busy,
 
 def test_standard_output_that_is_closed_is_said(record, busy, tmp_path):
     for words in (["-o", "-"], ["-o", "-", "-f", "raw"]):
-        done = record("-p", busy.pid, "-d", "0.1", *words, before=["sh", "-c", 'exec "$@" >&-', "sh"])
+        done = record("-p", busy.pid, "-d", "0.1", "-i", *words, before=["sh", "-c", 'exec "$@" >&-', "sh"])
         assert done.returncode == 1 and done.stderr == "pystrobe: standard output: cannot be written: Bad file descriptor\n"
     closed = 'exec "$@" <&- >&- 2>&-'
     record("-p", busy.pid, "-d", "0.1", "-o", "a.txt", before=["sh", "-c", closed, "sh"])

@@ -485,6 +485,7 @@ functools.partial(exec, "main()", globals())()
 """
 
 
+@pytest.mark.heavy  # once per version, flat out
 @python3_only
 def test_what_a_c_function_called_keeps_its_leaves(pystrobe, target, minor_python):
     """From 3.12 on the caller of a C function was compared with itself up to the leaf, which moves: all of it was cut."""

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.serial, pytest.mark.heavy]
 
 WORKLOAD = places.TESTS / "workloads" / "shares.py"
 HZ = 997
-SECONDS = 7
+SECONDS = 6
 POINTS = 0.02
 TOTAL = 0.03
 # Books are kept a few times a second, so an interval's ends are known to within one snapshot.

@@ -144,7 +144,7 @@ def test_leaves_are_shared_out_as_the_targets_own_clocks_say(minor_python, oracl
     clocks = edges.with_name(edges.name + ".shares")
     walker.wait_for(clocks, target)
     before = spent(clocks)
-    counts = run(target, edges, "paced", seconds=max(3.0, SECONDS))
+    counts = run(target, edges, "paced", seconds=max(2.0, SECONDS))
     after = spent(clocks)
     assert possible(counts), counts["examples"]
     total = sum(after[name] - before[name] for name in after)

@@ -192,6 +192,7 @@ while True:
 """
 
 
+@pytest.mark.heavy  # eight threads run flat out
 def test_eight_running_threads_cost_few_calls_and_known_codes(minor_python, start_python, tmp_path):
     out = tmp_path / "ready"
     target = start_python(minor_python, "-c", RUNNING, out)
