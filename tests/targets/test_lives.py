@@ -102,7 +102,6 @@ def test_an_interpreter_that_is_slow_to_start_is_found(agent, start_python, tmp_
     wait_until(lambda: seen(running, f"burn_late_{OWN}") > 0, 40, "the function of the late starter")
 
 
-@pytest.mark.heavy  # it waits for whole windows
 @pytest.mark.threads
 def test_sigterm_to_the_agent_delivers_the_open_window_and_ends_with_0(agent, start_python, tmp_path):
     script = tmp_path / "steady.py"

@@ -322,8 +322,14 @@ def test_what_the_program_prints_takes_no_room_and_comes_back_when_top_is_killed
     terminal.run(pystrobe, "top", "--delay", "0.3", "--", *PYTHON, tmp_path / "flood.py")
     terminal.wait("^idle")
     top = terminal.top()
-    children = [int(pid) for pid in Path(f"/proc/{top}/task/{top}/children").read_text().split()]
-    assert len(children) == 2 and "still here" not in terminal.text()
+
+    def lasting():
+        """The program and what keeps its output; who asks for the names of files lives for moments."""
+        pids = [int(pid) for pid in Path(f"/proc/{top}/task/{top}/children").read_text().split()]
+        return pids if len(pids) == 2 else None
+
+    children = wait_until(lasting, 20, "two children")
+    assert "still here" not in terminal.text()
     assert all(rss_and_files(pid) < 60 << 20 for pid in children), [rss_and_files(pid) for pid in children]
     os.kill(top, signal.SIGKILL)
     terminal.run("stty", "sane")
