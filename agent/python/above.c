@@ -367,6 +367,7 @@ void pst_walk_remember(struct pst_walk *walk, uint32_t start)
     if (!python->steps || python->validation_off)
         return;
     pst_steps_epoch(python->steps, pst_codes_epoch(python->codes));
+    pst_steps_sample(python->steps);
     for (uint32_t i = start; i < walk->count && i < start + NEAR_LEAF; i = caller) {
         caller = i + 1;
         while (caller < walk->count && is_between(walk, &walk->raw[caller]))

@@ -16,7 +16,10 @@ struct pst_steps *pst_steps_new(void);
 struct pst_steps *pst_steps_free(struct pst_steps *steps);
 /* Forgets all when code objects may have changed their meaning since it was last called. */
 void pst_steps_epoch(struct pst_steps *steps, uint64_t epoch);
-/* The step was in every copy of a sample. So many such samples prove it. */
+/* One more sample of the target's is about to be remembered: what long ago proved a step does no
+ * more. */
+void pst_steps_sample(struct pst_steps *steps);
+/* The step was in every copy of that sample. So many such samples prove it. */
 void pst_steps_seen(struct pst_steps *steps, const struct pst_step *step);
 /* The target's own words prove it. */
 void pst_steps_prove(struct pst_steps *steps, const struct pst_step *step);
