@@ -51,6 +51,19 @@ void pst_engine_socket_url(const char *path, char *dst, size_t size)
     (void)snprintf(dst, size, "%s%s", strncmp(path, "unix:", 5) == 0 ? "" : "unix:", path);
 }
 
+void pst_engine_bracketed_url(const char *url, char *dst, size_t size)
+{
+    const char *scheme = strstr(url, "://"), *host = scheme ? scheme + 3 : url;
+    size_t authority = strcspn(host, "/?#");
+    const char *first = memchr(host, ':', authority), *last = memrchr(host, ':', authority);
+
+    if (!first || first == last || memchr(host, '[', authority) || memchr(host, '@', authority))
+        (void)snprintf(dst, size, "%s", url);
+    else
+        (void)snprintf(dst, size, "%.*s[%.*s]%s", (int)(host - url), url, (int)(last - host), host,
+                       last);
+}
+
 json_t *pst_json_parse(struct pst_str text, struct pst_buf *why)
 {
     json_error_t error;

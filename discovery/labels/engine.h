@@ -56,6 +56,11 @@ const char *pst_engine_socket(const char *setting, const char *const *usual);
 /* "unix:" in front of a socket's path that a person wrote with or without it. */
 void pst_engine_socket_url(const char *path, char *dst, size_t size);
 
+/* A URL of an IPv6 address that a person or the downward API wrote without its brackets gets them:
+ * https://fd00::1:10250 means https://[fd00::1]:10250, since what is meant always has a port. Else
+ * as it is. */
+void pst_engine_bracketed_url(const char *url, char *dst, size_t size);
+
 /* GET of a JSON document of at most PST_MAX_METADATA_BYTES. NULL with the reason in why and
  * *ret_status (0: no answer). */
 json_t *pst_engine_get_json(const struct pst_net_settings *settings, struct pst_cancel *cancel,

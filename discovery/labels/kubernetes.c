@@ -105,7 +105,8 @@ static int fetch_kubelet(struct pst_asking *asking)
     struct place place = {0};
     int code;
 
-    (void)snprintf(place.url, sizeof(place.url), "%s", config->discovery.kubernetes.kubelet_url);
+    pst_engine_bracketed_url(config->discovery.kubernetes.kubelet_url, place.url,
+                             sizeof(place.url));
     settings_of(config, config->discovery.kubernetes.kubelet_ca_file, &place, &settings);
     settings.tls.insecure_skip_verify = config->discovery.kubernetes.kubelet_insecure_skip_verify;
     (void)pst_buf_printf(asking->why, "kubelet %s: ", place.url);

@@ -28,13 +28,13 @@ static const json_t *controller_of(const json_t *metadata)
     return NULL;
 }
 
-/* NAME-HASH without the hash, which the pod's own label states; empty when it does not fit. */
-static struct pst_str without_hash(struct pst_str name, struct pst_str hash)
+/* NAME-END without the end, which is known from elsewhere; empty when it does not fit. */
+static struct pst_str without_end(struct pst_str name, struct pst_str end)
 {
-    if (hash.len == 0 || name.len <= hash.len + 1 || !pst_str_ends(name, hash) ||
-        name.ptr[name.len - hash.len - 1] != '-')
+    if (end.len == 0 || name.len <= end.len + 1 || !pst_str_ends(name, end) ||
+        name.ptr[name.len - end.len - 1] != '-')
         return (struct pst_str){"", 0};
-    return (struct pst_str){name.ptr, name.len - hash.len - 1};
+    return (struct pst_str){name.ptr, name.len - end.len - 1};
 }
 
 /* A CronJob names its jobs NAME-MINUTES, by the minute for which they were due; only a minute of
@@ -69,13 +69,27 @@ static int set_owner(struct pst_meta *meta, const json_t *metadata)
     if (status == 0)
         status = set(meta, "__meta_kubernetes_pod_controller_name", name);
     if (status == 0 && pst_str_eq(kind, PST_STR("ReplicaSet")))
-        status = set(meta, "__meta_kubernetes_pod_deployment_name", without_hash(name, hash));
+        status = set(meta, "__meta_kubernetes_pod_deployment_name", without_end(name, hash));
     if (status == 0 && pst_str_eq(kind, PST_STR("Job")))
         status = set(meta, "__meta_kubernetes_pod_job_name", name);
     if (status == 0 && pst_str_eq(kind, PST_STR("Job")))
         status = set(meta, "__meta_kubernetes_pod_cronjob_name",
                      cron_name(name, pst_json_member(metadata, "creationTimestamp")));
     return status;
+}
+
+/* A pod that a file on the node describes has no owner, or the node, and is called NAME-NODE. */
+static struct pst_str static_name(const json_t *metadata, const json_t *spec)
+{
+    const json_t *notes = json_object_get(metadata, "annotations");
+    struct pst_str source = pst_json_member(notes, "kubernetes.io/config.source");
+    struct pst_str name = pst_json_member(metadata, "name"), without;
+
+    if (!json_object_get(notes, "kubernetes.io/config.mirror") &&
+        !pst_str_eq(source, PST_STR("file")) && !pst_str_eq(source, PST_STR("http")))
+        return (struct pst_str){"", 0};
+    without = without_end(name, pst_json_member(spec, "nodeName"));
+    return without.len > 0 ? without : name;
 }
 
 /* pystrobe as an image or a command: NAME, NAME:TAG, NAME@DIGEST, with any folder before it. */
@@ -121,6 +135,7 @@ static int set_pod(struct pst_meta *meta, const json_t *pod)
         {"__meta_kubernetes_pod_host_ip", pst_json_member(state, "hostIP")},
         {"__meta_kubernetes_pod_phase", pst_json_member(state, "phase")},
         {"__meta_kubernetes_pod_node_name", pst_json_member(spec, "nodeName")},
+        {"__meta_kubernetes_pod_static_name", static_name(metadata, spec)},
         {"__meta_pystrobe_sidecar", has_sidecar(spec) ? PST_STR("true") : PST_STR("")},
     };
     int status = 0;

@@ -359,24 +359,56 @@ static unsigned present(const struct pst_metadata *metadata)
     return set;
 }
 
+/* What Kubernetes and its runtime call the target's container: not one that an engine inside of it
+ * made, which they do not know. */
+static struct pst_str pods_container(const struct pst_facts *facts)
+{
+    struct pst_str id = pst_cgroup_pod_container(facts->cgroup);
+
+    return id.len > 0 ? id : facts->container_id;
+}
+
+/* 1: a container that nobody asked for before. Under the lock. */
+static int look_up(struct pst_metadata *metadata, const struct pst_container_key *key,
+                   struct pst_engines *ret)
+{
+    return pst_containers_get(metadata->containers, key, pst_clock_monotonic_ns(), ret);
+}
+
+static int look_up_both(struct pst_metadata *metadata, const struct pst_container_key *pods,
+                        const struct pst_container_key *own, struct pst_engines *ret)
+{
+    struct pst_engines inner = {0};
+    int status = look_up(metadata, pods, ret);
+
+    if (memcmp(pods, own, sizeof(*own)) == 0)
+        return status;
+    int other = look_up(metadata, own, &inner);
+    struct pst_meta *outer = ret->of[PST_ENGINE_DOCKER];
+    ret->of[PST_ENGINE_DOCKER] = inner.of[PST_ENGINE_DOCKER];
+    inner.of[PST_ENGINE_DOCKER] = outer;
+    pst_engines_done(&inner);
+    return status == 1 || other == 1;
+}
+
 bool pst_metadata_get(struct pst_metadata *metadata, const struct pst_facts *facts,
                       struct pst_engines *ret)
 {
     bool in_pod = facts->pod_uid.len > 0 || pst_cgroup_in_pod(facts->cgroup);
-    struct pst_container_key key;
+    struct pst_container_key own, pods;
 
     memset(ret, 0, sizeof(*ret));
-    if (!pst_container_key_make(facts->container_id, &key))
+    if (!pst_container_key_make(facts->container_id, &own) ||
+        !pst_container_key_make(pods_container(facts), &pods))
         return false;
     pthread_mutex_lock(&metadata->lock);
-    uint64_t now_ns = pst_clock_monotonic_ns();
-    if (pst_containers_get(metadata->containers, &key, now_ns, ret) == 1) {
+    if (look_up_both(metadata, &pods, &own, ret) == 1) {
         for (size_t i = 0; i < PST_ENGINE_COUNT; i++)
             metadata->sources[i].gap_ns = first_gap_ns;
         (void)pthread_cond_broadcast(&metadata->changed);
     }
-    bool waiting =
-        in_pod && pst_containers_wait(metadata->containers, &key, present(metadata), now_ns);
+    bool waiting = in_pod && pst_containers_wait(metadata->containers, &pods, present(metadata),
+                                                 pst_clock_monotonic_ns());
     pthread_mutex_unlock(&metadata->lock);
     return waiting;
 }

@@ -16,6 +16,7 @@ void pst_label_source_workload(struct pst_labelling *labelling)
         {META "label_app_kubernetes_io_name", "label app.kubernetes.io/name"},
         {META "deployment_name", "Deployment"},
         {META "cronjob_name", "CronJob"},
+        {META "static_name", "static pod"}, /* whose owner is the node */
         {META "controller_name", "owner"},
         {META "name", "pod"},
     };

@@ -33,8 +33,8 @@ static bool is_ecs(struct pst_str text)
     return true;
 }
 
-/* One path component. Monitors of a container are not in it. */
-static bool component_id(struct pst_str part, struct pst_str *ret)
+/* Monitors of a container are not in it. */
+bool pst_cgroup_component_id(struct pst_str part, struct pst_str *ret)
 {
     static const struct pst_str scope = {".scope", 6};
 
@@ -69,7 +69,7 @@ static size_t path_id(struct pst_str path, struct pst_str *ret)
 
     while (pst_str_next(&path, '/', &part)) {
         depth++;
-        if (component_id(part, ret))
+        if (pst_cgroup_component_id(part, ret))
             found = depth;
     }
     return found;

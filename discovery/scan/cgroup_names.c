@@ -54,6 +54,25 @@ struct pst_str pst_cgroup_pod_uid(struct pst_str text, char *dst, size_t size)
     return (struct pst_str){dst, found.len};
 }
 
+/* A pod inside of a container of another pod (a cluster in a pod) is its own. */
+struct pst_str pst_cgroup_pod_container(struct pst_str text)
+{
+    struct pst_str line, part, uid, id, found = {"", 0};
+
+    while (found.len == 0 && pst_str_next(&text, '\n', &line)) {
+        bool in_pod = false;
+        while (pst_str_next(&line, '/', &part)) {
+            if (component_uid(part, &uid)) {
+                in_pod = true;
+                found.len = 0;
+            }
+            if (in_pod && found.len == 0 && pst_cgroup_component_id(part, &id))
+                found = id;
+        }
+    }
+    return found;
+}
+
 /* The path that was mounted: the fourth field. */
 static struct pst_str mounted_path(struct pst_str line)
 {

@@ -24,6 +24,7 @@ static void check_container(struct pst_str text)
     (void)pst_cgroup_in_pod(text);
     (void)pst_cgroup_is_sibling(text);
     (void)pst_cgroup_unit(text);
+    (void)pst_cgroup_pod_container(text);
     if (pst_cgroup_pod_uid(text, uid, sizeof(uid)).len > 36)
         abort();
 

@@ -141,23 +141,27 @@ def wait_labels(agent, pid, **wanted):
 
 
 class PodCgroup:
-    """A cgroup as the kubelet's cgroupfs driver makes it; None where cgroups cannot be made."""
+    """A cgroup as the kubelet's cgroupfs driver makes it, with that of a container deeper inside where one is named; None where
+    cgroups cannot be made."""
 
-    def __init__(self, container_id=None):
+    def __init__(self, container_id=None, inside=None):
         self.id = container_id or secrets.token_hex(32)
         raw = secrets.token_hex(16)
         self.uid = f"{raw[:8]}-{raw[8:12]}-{raw[12:16]}-{raw[16:20]}-{raw[20:]}"
         # Not at the top: there a real kubelet would end what it does not know.
         self.folder = CGROUPS / "pystrobe-tests" / "kubepods" / "besteffort" / f"pod{self.uid}" / self.id
-        self.folder.mkdir(parents=True)
+        self.inmost = self.folder / "docker" / inside if inside else self.folder
+        self.inmost.mkdir(parents=True)
 
     def put(self, pid):
-        (self.folder / "cgroup.procs").write_text(str(pid), encoding="utf-8")
+        (self.inmost / "cgroup.procs").write_text(str(pid), encoding="utf-8")
 
     def remove(self):
         def gone():
             with contextlib.suppress(OSError):
-                os.rmdir(self.folder)
+                for folder in (self.inmost, self.inmost.parent, self.folder):
+                    if folder.is_relative_to(self.folder):
+                        os.rmdir(folder)
             return not self.folder.exists()
 
         wait_until(gone, 20, "the cgroup to be empty")

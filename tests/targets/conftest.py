@@ -30,12 +30,12 @@ def account(tmp_path, authority):
 
 @pytest.fixture
 def in_pod(processes):
-    """in_pod(meanwhile, container_id) -> (process, cgroup): a working Python in a cgroup as a pod's container has it; meanwhile() is
-    called while it is still a shell there."""
+    """in_pod(meanwhile, container_id, inside) -> (process, cgroup): a working Python in a cgroup as a pod's container has it, or one
+    that an engine inside of it made; meanwhile() is called while it is still a shell there."""
     made = []
 
-    def start(meanwhile=lambda: None, container_id=None, **env):
-        cgroup = kube.PodCgroup(container_id)
+    def start(meanwhile=lambda: None, container_id=None, inside=None, **env):
+        cgroup = kube.PodCgroup(container_id, inside)
         # As a runtime does: first into the cgroup, then exec. The first cgroup that a target is seen in stays its own.
         process = processes(["/bin/sh", "-c", 'read go; exec "$@"', "sh", "/usr/bin/python3", "-c", BUSY],
                             env={"PATH": "/usr/bin", **env}, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -99,6 +99,17 @@ def test_a_token_that_has_expired_is_read_anew_once_it_is_renewed(agent, authori
             assert {token for _, token in kubelet.requests} == {"Bearer expired", "Bearer renewed"}
 
 
+def test_a_container_that_an_engine_inside_of_a_pod_made_is_that_pods(agent, authority, account, in_pod):
+    inner = "ab" * 32
+    process, cgroup = in_pod(inside=inner)
+    with kube.Server(authority.good, lambda *_: (200, pods(kube.pod("runner-1", cgroup.id)))) as kubelet:
+        with agent(settings(account, process, kubelet=kubelet.url)) as one:
+            row = wait_labels(one, process.pid, service_name="web", namespace="shop", pod="runner-1", container="web", node="node-1")
+            assert row["labels_before"]["__container_id__"] == inner
+            one.write_config(settings(account, process, kubelet=kubelet.url, exclude_namespaces=["shop"]))
+            wait_until(lambda: (row_of(one, process.pid) or {}).get("reason") == "namespace", 30, "the namespace to be left out")
+
+
 def test_annotations_choose_and_set_the_rate(agent, authority, account, in_pod):
     off, off_cgroup = in_pod()
     fast, fast_cgroup = in_pod()

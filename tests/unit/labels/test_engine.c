@@ -50,9 +50,33 @@ static void a_small_text_that_grows_huge_is_refused_and_none_takes_more_than_its
     }
 }
 
+static void an_ipv6_address_of_a_node_gets_the_brackets_that_a_url_needs(void **state)
+{
+    static const struct {
+        const char *url, *wanted;
+    } rows[] = {
+        {"https://fd00::1:10250", "https://[fd00::1]:10250"},
+        {"https://2001:db8::a:b:10250/x:y", "https://[2001:db8::a:b]:10250/x:y"},
+        {"https://[fd00::1]:10250", "https://[fd00::1]:10250"},
+        {"https://10.0.0.1:10250", "https://10.0.0.1:10250"},
+        {"https://node-1", "https://node-1"},
+        {"https://node-1/a:b:c", "https://node-1/a:b:c"},
+        {"https://u:p@node-1:10250", "https://u:p@node-1:10250"},
+        {"node:1", "node:1"},
+        {"", ""},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char url[128];
+        pst_engine_bracketed_url(rows[i].url, url, sizeof(url));
+        assert_string_equal(url, rows[i].wanted);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_ipv6_address_of_a_node_gets_the_brackets_that_a_url_needs),
         cmocka_unit_test(
             a_small_text_that_grows_huge_is_refused_and_none_takes_more_than_its_bound),
     };

@@ -9,6 +9,7 @@
 #include "scan/cgroup_names.h"
 
 #define ID        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define INNER     "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
 #define UID       "7a3ee0e6-0d5a-4b7e-8d2f-c0ffee000001"
 #define UID_      "7a3ee0e6_0d5a_4b7e_8d2f_c0ffee000001"
 #define MIRROR    "0123456789abcdef0123456789abcdef"
@@ -85,9 +86,42 @@ static void the_kubelet_s_paths_in_mountinfo(void **state)
     }
 }
 
+static void the_pod_s_own_container_is_told_from_one_that_was_made_inside_of_it(void **state)
+{
+    static const struct {
+        const char *text, *id;
+    } paths[] = {
+        {"4:memory:/kubepods/burstable/pod" UID "/" ID "\n", ID},
+        {"4:memory:/kubepods/burstable/pod" UID "/" ID "/docker/" INNER "\n", ID},
+        {"0::/../../" POD_SCOPE, ID},
+        {"0::/kubepods.slice/kubepods-pod" UID_ ".slice/crio-" ID ".scope/container/docker/" INNER
+         "\n",
+         ID},
+        {"0::/system.slice/containerd.service/kubepods-pod" UID_ ".slice:cri-containerd:" ID
+         "/docker/" INNER "\n",
+         ID},
+        /* a cluster in a container of Docker's, and one in a pod */
+        {"4:memory:/docker/" INNER "/kubelet/kubepods/burstable/pod" UID "/" ID "\n", ID},
+        {"4:memory:/kubepods/pod" MIRROR "/" INNER "/kubelet/kubepods/pod" UID "/" ID "\n", ID},
+        {"5:cpuset:/\n4:memory:/kubepods/pod" UID "/" ID "\n", ID},
+        {"0::/kubepods/pod" UID "\n", ""},
+        {"0::/docker/" ID "/docker/" INNER "\n", ""},
+        {"0::/../cri-containerd-" ID ".scope\n", ""},
+        {"", ""},
+    };
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        struct pst_str id = pst_cgroup_pod_container(pst_str(paths[i].text));
+        if (!pst_str_eq(id, pst_str(paths[i].id)))
+            fail_msg("%s: container %.*s", paths[i].text, (int)id.len, id.ptr);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(what_cgroups_are_called),
-                                       cmocka_unit_test(the_kubelet_s_paths_in_mountinfo)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_cgroups_are_called),
+        cmocka_unit_test(the_kubelet_s_paths_in_mountinfo),
+        cmocka_unit_test(the_pod_s_own_container_is_told_from_one_that_was_made_inside_of_it)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,9 @@
 bool pst_cgroup_in_pod(struct pst_str text);
 /* UID of the pod with dashes, into dst (at least 40 bytes); "" when the text does not say. */
 struct pst_str pst_cgroup_pod_uid(struct pst_str text, char *dst, size_t size);
+/* Id of the pod's own container that the process is in, maybe deeper inside, in a container that an
+ * engine in that container made; "" when the text does not say. A view of the text. */
+struct pst_str pst_cgroup_pod_container(struct pst_str text);
 /* UID of the pod and name of the container by the kubelet's paths in /proc/PID/mountinfo
  * (.../pods/UID/containers/NAME/..., .../pods/UID/volumes/...): views of the text, left alone where
  * it does not say. */
