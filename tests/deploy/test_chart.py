@@ -3,6 +3,7 @@
 PYSTROBE_UPDATE_GOLDEN=1 writes the golden files anew; read the difference before committing it.
 """
 import difflib
+import json
 import os
 import re
 import subprocess
@@ -122,10 +123,44 @@ def test_with_an_emptydir_no_host_path_is_left(helm):
     ("exporters[0].type=zipkin", "type"),
     ("spool.type=pvc", "spool"),
     ("unknown=1", "unknown"),
+    ("sampling.hz=0", "hz"),
+    ("sampling.Hz=19", "Hz"),
+    ("sampling.modes=cpu", "modes"),
+    ("sampling.modes[0]=gpu", "modes"),
+    ("sampling.overhead.cpu=2", "cpu"),
+    ("appArmorProfile.type=Localhost", "localhostProfile"),
 ])
 def test_values_that_make_no_sense_are_refused(helm, value, complaint):
     said = helm("template", "test", CHART, "--kube-version", KUBERNETES, "--set", value, expect=1)
     assert complaint in said
+
+
+def test_the_charts_sampling_values_are_the_agents_settings(pystrobe):
+    agents = json.loads(subprocess.run([pystrobe, "config", "schema"], capture_output=True, text=True, check=True).stdout)
+    charts = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    for path in (("sampling",), ("sampling", "overhead")):
+        mine, its = agents, charts
+        for name in path:
+            mine, its = mine["properties"][name], its["properties"][name]
+        assert set(mine["properties"]) == set(its["properties"]), path
+
+
+@pytest.mark.parametrize("profile, annotation", [("type=Unconfined", "unconfined"), ("type=RuntimeDefault", "runtime/default"),
+                                                 ("type=Localhost,appArmorProfile.localhostProfile=mine", "localhost/mine")])
+def test_apparmor_is_an_annotation_where_the_server_does_not_know_the_field(helm, profile, annotation):
+    words = ["--set", f"appArmorProfile.{profile}"]
+    old = of_kind(template(helm, "default", *words, "--kube-version", "1.29.9"), "DaemonSet")["spec"]["template"]
+    assert old["metadata"]["annotations"] == {"container.apparmor.security.beta.kubernetes.io/pystrobe": annotation}
+    assert "appArmorProfile" not in old["spec"]["containers"][0]["securityContext"]
+    new = of_kind(template(helm, "default", *words, "--kube-version", "1.30.0"), "DaemonSet")["spec"]["template"]
+    assert "annotations" not in new["metadata"] and "appArmorProfile" in new["spec"]["containers"][0]["securityContext"]
+
+
+def test_with_a_configuration_of_ones_own_the_agent_listens_where_the_probes_ask(helm):
+    text = template(helm, "default", "--set", "existingConfigMap=mine,port=7999")
+    assert not any(one["kind"] == "ConfigMap" for one in objects(text))
+    one = of_kind(text, "DaemonSet")["spec"]["template"]["spec"]["containers"][0]
+    assert {"name": "PYSTROBE_SERVER_LISTEN", "value": ":7999"} in one["env"] and one["ports"][0]["containerPort"] == 7999
 
 
 def test_targeting_is_the_agents_own_so_that_containers_and_other_profilers_annotations_count(helm):

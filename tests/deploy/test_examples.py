@@ -64,6 +64,12 @@ def test_the_compose_agent_holds_one_capability(backend):
     assert "privileged" not in agent and backend in text["services"]
 
 
+def test_the_pyroscope_of_the_compose_file_answers_questions_about_what_it_was_sent():
+    """With its default storage a fresh one takes every push and finds none of them."""
+    text = yaml.safe_load((DEPLOY / "docker" / "compose-pyroscope.yaml").read_text(encoding="utf-8"))
+    assert "-architecture.storage=v2" in text["services"]["pyroscope"]["command"]
+
+
 def test_the_task_definition_shares_the_pid_namespace_and_adds_one_capability():
     task = json.loads((DEPLOY / "ecs" / "task-definition.json").read_text(encoding="utf-8"))
     agent = next(one for one in task["containerDefinitions"] if one["name"] == "pystrobe")

@@ -63,6 +63,31 @@ def test_the_debian_package_is_installed_upgraded_removed_and_purged(clean_root)
     clean_root("dpkg -P pystrobe; test ! -e /etc/pystrobe; test ! -e /var/lib/pystrobe; ! dpkg -s pystrobe 2>/dev/null")
 
 
+# Stands in for a running systemd: remembers what it was asked, and keeps the link of an enabled unit.
+SYSTEMCTL = r"""#!/bin/sh
+link=/etc/systemd/system/multi-user.target.wants/pystrobe.service
+echo "$*" >>/asked
+case $1 in
+enable) mkdir -p "${link%/*}"; ln -sf /usr/lib/systemd/system/pystrobe.service "$link" ;;
+disable) rm -f "$link" ;;
+is-enabled) test -L "$link" ;;
+esac
+"""
+
+
+def test_a_package_that_was_removed_and_comes_back_is_enabled_as_it_was_before(clean_root):
+    package = f"/packages/{one('*.deb').name}"
+    link = "/etc/systemd/system/multi-user.target.wants/pystrobe.service"
+    clean_root(f"mkdir -p /run/systemd/system; cat >/usr/bin/systemctl <<'END'\n{SYSTEMCTL}\nEND\nchmod +x /usr/bin/systemctl")
+    asked = ": >/asked; dpkg -i {0}; cat /asked".format(package)
+    assert "restart pystrobe.service" in clean_root(asked)
+    clean_root("dpkg -r pystrobe; grep -q '^stop' /asked")
+    assert "restart pystrobe.service" in clean_root(asked)
+    clean_root("systemctl disable pystrobe.service; dpkg -r pystrobe")
+    assert "restart" not in clean_root(asked)
+    clean_root(f"test ! -e {link}; systemctl enable pystrobe.service; dpkg -P pystrobe; test ! -L {link}")
+
+
 def test_the_debian_package_depends_on_no_library():
     fields = subprocess.run(["dpkg-deb", "-f", one("*.deb"), "Depends", "Architecture"], capture_output=True, text=True,
                             check=True).stdout

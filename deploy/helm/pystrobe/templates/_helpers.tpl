@@ -42,6 +42,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- default (include "pystrobe.fullname" .) .Values.existingConfigMap -}}
 {{- end -}}
 
+{{/* The AppArmor profile as an annotation's value, for servers that do not know the field yet; else nothing. */}}
+{{- define "pystrobe.oldAppArmor" -}}
+{{- if and .Values.appArmorProfile (semverCompare "<1.30.0-0" .Capabilities.KubeVersion.Version) -}}
+{{- $type := .Values.appArmorProfile.type -}}
+{{- if eq $type "Localhost" -}}
+localhost/{{ .Values.appArmorProfile.localhostProfile }}
+{{- else -}}
+{{- ternary "runtime/default" "unconfined" (eq $type "RuntimeDefault") -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The whole configuration: what the values say, and .Values.config over it. */}}
 {{- define "pystrobe.config" -}}
 {{- $kubelet := dict "insecure_skip_verify" .Values.kubelet.insecureSkipVerify -}}
