@@ -79,6 +79,19 @@ static int interpreter_environ(void *context, const struct pst_facts *facts, con
     return status;
 }
 
+static int interpreter_arguments(void *context, const struct pst_facts *facts, struct pst_buf *out)
+{
+    struct pst_procref ref = {.pidfd = -1};
+    struct pst_memory *memory = NULL;
+    struct pst_python *python = NULL;
+    int status = -EIO;
+
+    if (attach(facts, &ref, &memory, &python) == PST_V_OK)
+        status = pst_python_arguments(python, out);
+    detach(&ref, memory, python);
+    return status;
+}
+
 /* --- rows --- */
 
 static const struct pst_facts *find(void *context, uint64_t id)
@@ -386,7 +399,8 @@ int pst_cmd_ps(int argc, char **argv)
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
-    struct pst_scan_options options = {.interpreter_environ = interpreter_environ};
+    struct pst_scan_options options = {.interpreter_environ = interpreter_environ,
+                                       .interpreter_arguments = interpreter_arguments};
     struct pst_scan *scan = pst_scan_new(&options);
     if (!scan)
         return failed(getpid(), "out of memory");

@@ -61,11 +61,14 @@ void pst_ps_print_why(const struct pst_ps_row *row)
     const struct pst_facts *facts = row->facts;
     struct pst_buf out __attribute__((cleanup(pst_buf_done)));
     struct pst_buf command __attribute__((cleanup(pst_buf_done)));
+    struct pst_buf started __attribute__((cleanup(pst_buf_done)));
     char version[32], build[64];
 
     pst_buf_init(&out, 16 * PST_MAX_ENVIRON_BYTES);
     pst_buf_init(&command, 2 * PST_MAX_CMDLINE_BYTES);
+    pst_buf_init(&started, 2 * PST_MAX_CMDLINE_BYTES);
     (void)pst_mask_arguments(facts->argv, &command);
+    (void)pst_mask_arguments(facts->started_as, &started);
     pst_ps_build(row, build, sizeof(build));
     (void)pst_buf_printf(&out, "%-12s %d (in its own namespace %d), parent %d, uid %u\n", "pid",
                          (int)facts->pid, (int)facts->own_pid, (int)facts->ppid, facts->uid);
@@ -77,6 +80,8 @@ void pst_ps_print_why(const struct pst_ps_row *row)
     line(&out, "executable", facts->exe);
     line(&out, "runtime in", facts->image);
     line(&out, "command", pst_buf_view(&command));
+    if (started.len > 0)
+        line(&out, "started as", pst_buf_view(&started));
     line(&out, "directory", facts->cwd);
     line(&out, "container", facts->container_id);
     print_environment(facts, &out);

@@ -1,5 +1,5 @@
-/* What Python itself knows by name: threads (threading._active) and os.environ. Optional data: it
- * is read with a budget of its own, seldom, and never in the way of a stack. */
+/* What Python itself knows by name: threads (threading._active), os.environ and sys.orig_argv.
+ * Optional data: it is read with a budget of its own, seldom, and never in the way of a stack. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,8 @@
 enum {
     NAME_AGE_S = 5,
     NAMES_READS = 20000,
-    READ_SHARE = 200, /* reading all names again takes at most one part in so many of the time */
+    ARGUMENTS_MAX = 128, /* as many as are looked at for an application's name */
+    READ_SHARE = 200,    /* reading all names again takes at most one part in so many of the time */
 };
 
 static void set_name(struct pst_python *python, struct pst_thread *thread, uint64_t object)
@@ -131,4 +132,58 @@ int pst_python_environ(struct pst_python *python, const char *name, char *dst, s
     }
     pst_buf_done(&buf);
     return error;
+}
+
+/* One of sys' lists; 0: none of the interpreters has it. */
+static uint64_t sys_list(struct pst_python *python, const char *name)
+{
+    uint64_t list = 0;
+
+    for (uint32_t i = 0; i < python->interp_count && list == 0; i++)
+        list = pst_module_find(python, python->interps[i].address, "sys", name);
+    return list;
+}
+
+static int append_argument(struct pst_python *python, uint64_t object, struct pst_buf *out)
+{
+    struct pst_buf text __attribute__((cleanup(pst_buf_done)));
+
+    pst_buf_init(&text, PST_MAX_STRING_BYTES);
+    int error = pst_text_read(python->memory, &python->layout, object, &text);
+    if (error == 0 && out->len + text.len + 1 > out->max)
+        return -EFBIG;
+    if (error == 0)
+        error = pst_buf_str(out, pst_buf_view(&text));
+    return error == 0 ? pst_buf_append(out, "", 1) : error;
+}
+
+static int append_list(struct pst_python *python, uint64_t list, struct pst_buf *out)
+{
+    const struct pst_layout *l = &python->layout;
+    uint64_t count, items, objects[ARGUMENTS_MAX];
+    int error = 0;
+
+    if (pst_memory_u64(python->memory, list + l->object.bytes_size, &count) < 0 ||
+        pst_memory_u64(python->memory, list + l->object.list_items, &items) < 0 || count == 0)
+        return -ENOENT;
+    if (count > ARGUMENTS_MAX)
+        count = ARGUMENTS_MAX;
+    if (pst_memory_read(python->memory, items, objects, count * sizeof(*objects)) < 0)
+        return -EFAULT;
+    for (uint64_t i = 0; i < count && error == 0; i++)
+        error = append_argument(python, objects[i], out);
+    return error == -EFBIG ? 0 : error;
+}
+
+int pst_python_arguments(struct pst_python *python, struct pst_buf *out)
+{
+    pst_memory_budget(python->memory, PST_MAX_TARGET_SAMPLE_BYTES, NAMES_READS);
+    uint64_t list = sys_list(python, "orig_argv");
+    if (list != 0)
+        return append_list(python, list, out);
+    list = sys_list(python, "argv");
+    if (list == 0)
+        return -ENOENT;
+    int error = pst_buf_append(out, "python", sizeof("python"));
+    return error == 0 ? append_list(python, list, out) : error;
 }

@@ -27,6 +27,7 @@
     X(exe, PST_MAX_LINK_TEXT_BYTES)                                                                \
     X(image, PST_MAX_LINK_TEXT_BYTES)                                                              \
     X(cwd, PST_MAX_LINK_TEXT_BYTES)                                                                \
+    X(started_as, PST_MAX_LINK_TEXT_BYTES)                                                         \
     X(cgroup, PST_MAX_LINK_BLOCK_BYTES) X(container_id, 128) X(pod_uid, 40) X(pod_container, 64)
 /* Entries that each end in NUL. */
 #define BLOCK_FIELDS(X) X(argv) X(env)

@@ -96,20 +96,37 @@ static int attach(struct interpreter *interpreter, const struct pst_facts *facts
     return verdict == PST_V_OK ? 0 : -EIO;
 }
 
-static int interpreter_environ(void *context, const struct pst_facts *facts, const char *name,
-                               char *dst, size_t size)
+/* The one asked last is kept: one target is asked for many things in a row. */
+static struct pst_python *ask(const struct pst_facts *facts, int *ret_status)
 {
     static struct interpreter last;
 
-    (void)context;
+    *ret_status = 0;
     if (last.id != facts->id || !last.python) {
-        int status = attach(&last, facts);
-        if (status < 0) {
+        *ret_status = attach(&last, facts);
+        if (*ret_status < 0)
             detach(&last);
-            return status;
-        }
     }
-    return pst_python_environ(last.python, name, dst, size);
+    return last.python;
+}
+
+static int interpreter_environ(void *context, const struct pst_facts *facts, const char *name,
+                               char *dst, size_t size)
+{
+    int status;
+    struct pst_python *python = ask(facts, &status);
+
+    (void)context;
+    return status < 0 ? status : pst_python_environ(python, name, dst, size);
+}
+
+static int interpreter_arguments(void *context, const struct pst_facts *facts, struct pst_buf *out)
+{
+    int status;
+    struct pst_python *python = ask(facts, &status);
+
+    (void)context;
+    return status < 0 ? status : pst_python_arguments(python, out);
 }
 
 static void take_skip(void *context, const struct pst_control *record)
@@ -148,6 +165,7 @@ static int new_scan(struct reader *reader, uint64_t min_age_ns)
         .min_age_ns = min_age_ns,
         .emit = tell_event,
         .interpreter_environ = interpreter_environ,
+        .interpreter_arguments = interpreter_arguments,
         .context = reader,
         .watch = &reader->watch,
     };

@@ -151,20 +151,36 @@ static void read_line(const struct pst_facts *facts, struct command_line *line)
         line->count++;
 }
 
+static bool is_loader(struct pst_str path)
+{
+    struct pst_str name = pst_str_basename(path);
+
+    return pst_str_starts(name, PST_STR("ld-linux")) || pst_str_starts(name, PST_STR("ld-musl"));
+}
+
 static bool is_interpreter(struct pst_str path)
 {
     struct pst_str name = pst_str_basename(path);
 
     if (name.len > 0 && name.ptr[0] == '-') /* a login shell's habit */
         name = (struct pst_str){name.ptr + 1, name.len - 1};
-    return pst_str_starts(name, PST_STR("python")) || pst_str_starts(name, PST_STR("pypy")) ||
-           pst_str_starts(name, PST_STR("ld-linux")) || pst_str_starts(name, PST_STR("ld-musl"));
+    return pst_str_starts(name, PST_STR("python")) || pst_str_starts(name, PST_STR("pypy"));
 }
 
-enum found { FOUND_NOTHING, FOUND_MODULE, FOUND_COMMAND, FOUND_SCRIPT };
+/* Behind the interpreter. The loader, run as a program, has it behind options of its own. */
+static size_t first_argument(const struct command_line *line)
+{
+    size_t at = 0;
+
+    if (is_loader(line->args[0])) {
+        while (++at < line->count && !is_interpreter(line->args[at]))
+            ;
+    }
+    return at + 1;
+}
 
 /* One cluster of interpreter options, such as -Bum or -Xdev. *at is left at what it names. */
-static enum found read_cluster(const struct command_line *line, size_t *at)
+static enum app_found read_cluster(const struct command_line *line, size_t *at)
 {
     struct pst_str arg = line->args[*at];
 
@@ -188,7 +204,7 @@ static enum found read_cluster(const struct command_line *line, size_t *at)
     return FOUND_NOTHING;
 }
 
-static enum found skip_interpreter(const struct command_line *line, size_t *at)
+static enum app_found skip_interpreter(const struct command_line *line, size_t *at)
 {
     while (*at < line->count) {
         struct pst_str arg = line->args[*at];
@@ -199,7 +215,7 @@ static enum found skip_interpreter(const struct command_line *line, size_t *at)
         } else if (arg.ptr[1] == '-') {
             *at += 1;
         } else {
-            enum found found = read_cluster(line, at);
+            enum app_found found = read_cluster(line, at);
             if (found != FOUND_NOTHING)
                 return *at < line->count ? found : FOUND_NOTHING;
         }
@@ -231,14 +247,21 @@ static bool is_worker_module(struct pst_str text)
     return false;
 }
 
-static void take_module(const struct command_line *line, size_t at, struct pst_app *app)
+struct pst_str pst_app_module(const struct command_line *line, size_t at)
 {
     struct pst_str module = line->args[at];
 
-    if (module.len > 2 && module.ptr[0] == '-') { /* glued: -mname, -um... */
+    if (module.len > 2 && module.ptr[0] == '-') {
         size_t m = pst_str_find(module, 'm');
         module = (struct pst_str){module.ptr + m + 1, module.len > m ? module.len - m - 1 : 0};
     }
+    return module;
+}
+
+static void take_module(const struct command_line *line, size_t at, struct pst_app *app)
+{
+    struct pst_str module = pst_app_module(line, at);
+
     if (is_worker_module(module)) {
         set(app, PST_APP_WORKER, module, PST_STR(""));
         return;
@@ -254,6 +277,7 @@ static void take_command(const struct command_line *line, size_t at, struct pst_
 {
     struct pst_str code = line->args[at], from = PST_STR("from ");
 
+    set(app, PST_APP_COMMAND, PST_STR(""), PST_STR(""));
     if (pst_str_starts(code, from) &&
         is_worker_module((struct pst_str){
             code.ptr + from.len,
@@ -263,40 +287,84 @@ static void take_command(const struct command_line *line, size_t at, struct pst_
 
 static void take_script(const struct command_line *line, size_t at, struct pst_app *app)
 {
-    struct pst_str path = line->args[at], stem = pst_app_stem(path);
+    struct pst_str path = line->args[at];
 
+    while (path.len > 1 && path.ptr[path.len - 1] == '/') /* a folder with a __main__.py */
+        path.len--;
+    if (pst_str_eq(path, PST_STR(".")))
+        path = line->cwd;
     if (pst_app_program(line, at, pst_str_basename(path), app))
         return;
+    struct pst_str stem = pst_app_stem(path);
     if (pst_str_eq(stem, PST_STR("__main__")) || stem.len == 0)
         stem = pst_app_folder(line, path);
     set(app, PST_APP_SCRIPT, pst_str_basename(path), stem);
 }
 
-void pst_app_identify(const struct pst_facts *facts, struct pst_app *ret)
+/* Past the interpreter and every program that only runs another. */
+static enum app_found find_program(const struct command_line *line, size_t *at)
 {
-    struct command_line line;
-    size_t at = 1;
+    enum app_found found = skip_interpreter(line, at);
 
-    *ret = (struct pst_app){.kind = PST_APP_NONE};
-    read_line(facts, &line);
-    if (line.count == 0 || pst_app_title(&line, ret))
-        return;
-    if (!is_interpreter(line.args[0])) {
-        /* an embedding program, uwsgi, or a script that the kernel ran by its #! line as itself */
-        (void)pst_app_program(&line, 0, pst_str_basename(line.args[0]), ret);
-        return;
+    while (found == FOUND_MODULE || found == FOUND_SCRIPT) {
+        struct pst_str name =
+            found == FOUND_MODULE ? pst_app_module(line, *at) : pst_str_basename(line->args[*at]);
+        enum app_found inner = pst_app_launched(line, name, at);
+        if (inner == FOUND_NOTHING)
+            return found;
+        found = inner;
     }
-    switch (skip_interpreter(&line, &at)) {
+    return found;
+}
+
+static void identify(const struct command_line *line, struct pst_app *ret)
+{
+    if (line->count == 0)
+        return;
+    if (!is_interpreter(line->args[0]) && !is_loader(line->args[0])) {
+        /* an embedding program, uwsgi, or a script that the kernel ran by its #! line as itself */
+        if (pst_app_program(line, 0, pst_str_basename(line->args[0]), ret) ||
+            !is_interpreter(line->facts->exe))
+            return;
+    }
+    size_t at = first_argument(line);
+    switch (find_program(line, &at)) {
     case FOUND_MODULE:
-        take_module(&line, at, ret);
+        take_module(line, at, ret);
         break;
     case FOUND_COMMAND:
-        take_command(&line, at, ret);
+        take_command(line, at, ret);
         break;
     case FOUND_SCRIPT:
-        take_script(&line, at, ret);
+        take_script(line, at, ret);
         break;
     case FOUND_NOTHING:
         break;
     }
+}
+
+/* Which program it is without whose application: "[celeryd: celery@host:ForkPoolWorker-1]". */
+static bool names_program_only(const struct pst_app *app)
+{
+    return pst_str_eq(pst_str(app->id), pst_str(pst_app_word(app->kind)));
+}
+
+void pst_app_identify(const struct pst_facts *facts, struct pst_app *ret)
+{
+    struct command_line line;
+    struct pst_facts started = *facts;
+    struct pst_app titled = {.kind = PST_APP_NONE};
+
+    *ret = titled;
+    read_line(facts, &line);
+    bool has_title = line.count > 0 && pst_app_title(&line, &titled);
+    started.argv = facts->started_as;
+    if (!has_title || names_program_only(&titled)) {
+        if (facts->started_as.len > 0)
+            read_line(&started, &line);
+        if (!has_title || facts->started_as.len > 0)
+            identify(&line, ret);
+    }
+    if (ret->kind == PST_APP_NONE)
+        *ret = titled;
 }

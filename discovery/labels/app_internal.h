@@ -27,6 +27,17 @@ struct pst_str pst_app_stem(struct pst_str path);
 /* Name of the folder that holds the path, the working directory for a bare name; "" for "/". */
 struct pst_str pst_app_folder(const struct command_line *line, struct pst_str path);
 
+/* What an interpreter, or a program that runs others under it, was told to run. */
+enum app_found { FOUND_NOTHING, FOUND_MODULE, FOUND_COMMAND, FOUND_SCRIPT };
+
+/* Name of the module at args[at], also where it is glued to its option: -mname, -um... */
+struct pst_str pst_app_module(const struct command_line *line, size_t at);
+/* A program under which others run (coverage, debugpy, cProfile) is called name and stands at
+ * args[*at]: what it runs, and *at moved to it. FOUND_NOTHING: it is none, or does not say. */
+enum app_found pst_app_launched(const struct command_line *line, struct pst_str name, size_t *at);
+
+/* A known program of this name. */
+bool pst_app_is_known(struct pst_str name);
 /* A known program run as args[at]: true when it is one. */
 bool pst_app_program(const struct command_line *line, size_t at, struct pst_str name,
                      struct pst_app *app);

@@ -121,6 +121,12 @@ static const struct {
     {{"uwsgi", 5}, PST_APP_UWSGI, read_uwsgi},
     {{"celery", 6}, PST_APP_CELERY, read_celery},
     {{"flask", 5}, PST_APP_FLASK, read_flask},
+    {{"granian", 7}, PST_APP_GRANIAN, read_server},
+    {{"sanic", 5}, PST_APP_SANIC, read_server},
+    {{"quart", 5}, PST_APP_QUART, read_flask},
+    {{"dramatiq", 8}, PST_APP_DRAMATIQ, read_server},
+    {{"taskiq", 6}, PST_APP_TASKIQ, read_server},
+    {{"huey_consumer.py", 16}, PST_APP_HUEY, read_server},
     {{"manage.py", 9}, PST_APP_DJANGO, read_django},
     {{"django-admin", 12}, PST_APP_DJANGO, read_django},
     {{"django", 6}, PST_APP_DJANGO, read_django},
@@ -135,6 +141,15 @@ static bool is_program(struct pst_str name, struct pst_str program)
         return true;
     char next = name.ptr[program.len];
     return next == '-' || next == '_' || (next >= '0' && next <= '9');
+}
+
+bool pst_app_is_known(struct pst_str name)
+{
+    for (size_t i = 0; i < PST_ARRAY_SIZE(programs); i++) {
+        if (is_program(name, programs[i].name))
+            return true;
+    }
+    return false;
 }
 
 bool pst_app_program(const struct command_line *line, size_t at, struct pst_str name,

@@ -1,9 +1,14 @@
-/* The application on the command line. A process that a library started to run functions in is
- * named by its parent. */
+/* The application on the command line. A process that a library started to run functions in,
+ * and code behind -c, are named by their parent. */
 #include "label_source.h"
 #include "labels/app.h"
 
 enum { GENERATIONS = 4 };
+
+static bool is_nameless(const struct pst_app *app)
+{
+    return app->kind == PST_APP_WORKER || app->kind == PST_APP_COMMAND;
+}
 
 static void identify(const struct pst_labelling *labelling, struct pst_app *app)
 {
@@ -11,7 +16,7 @@ static void identify(const struct pst_labelling *labelling, struct pst_app *app)
     const struct pst_facts *facts = labelling->facts;
 
     pst_app_identify(facts, app);
-    for (int i = 0; i < GENERATIONS && app->kind == PST_APP_WORKER && lookup; i++) {
+    for (int i = 0; i < GENERATIONS && is_nameless(app) && lookup; i++) {
         facts = facts->parent_id ? lookup->find(lookup->context, facts->parent_id) : NULL;
         if (!facts)
             return;

@@ -421,19 +421,31 @@ static const struct target *lender(const struct pst_scan *scan, const struct tar
     return NULL;
 }
 
+/* Optional: without an answer the title is what there is. */
+static void ask_arguments(struct pst_scan *scan, struct pst_facts *facts, struct pst_buf *out)
+{
+    if (scan->options.interpreter_arguments &&
+        scan->options.interpreter_arguments(scan->options.context, facts, out) == 0)
+        facts->started_as = pst_buf_view(out);
+}
+
 /* The interpreter knows best. An ancestor of the same program lends its own only when there is
  * nobody to ask, or the answer does not come. */
 void pst_target_environ(struct pst_scan *scan, struct target *target)
 {
     struct pst_buf env __attribute__((cleanup(pst_buf_done))) = {0};
+    struct pst_buf arguments __attribute__((cleanup(pst_buf_done))) = {0};
     struct pst_facts facts = *target->facts;
     bool can_ask = scan->options.interpreter_environ != NULL;
 
     if (!target->wants_environ || (can_ask && facts.state == PST_TARGET_STARTING))
         return;
     pst_buf_init(&env, PST_MAX_ENVIRON_BYTES);
+    pst_buf_init(&arguments, PST_MAX_LINK_TEXT_BYTES);
     pst_scan_enter(scan, target->ref.pid, target->ref.start_ticks);
     int status = ask_interpreter(scan, target, &env);
+    if (status == 0)
+        ask_arguments(scan, &facts, &arguments);
     pst_scan_leave(scan);
     facts.env_source = PST_ENV_INTERPRETER;
     facts.env = pst_buf_view(&env);

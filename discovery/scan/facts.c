@@ -42,7 +42,7 @@ static struct pst_str *text_member(struct pst_facts *facts, size_t index)
     struct pst_str *const members[] = {
         &facts->reason, &facts->comm,    &facts->exe,           &facts->image,
         &facts->cwd,    &facts->cgroup,  &facts->container_id,  &facts->argv,
-        &facts->env,    &facts->pod_uid, &facts->pod_container,
+        &facts->env,    &facts->pod_uid, &facts->pod_container, &facts->started_as,
     };
     return index < PST_ARRAY_SIZE(members) ? members[index] : NULL;
 }

@@ -363,6 +363,29 @@ def test_gunicorn_is_named_by_its_application_without_any_variable(processes, wa
         assert "from command line: gunicorn" in row["why"]
 
 
+# What title rewriters do to the block that the kernel laid out, arguments and environment together.
+TITLED = """\
+import ctypes, sys, time
+fields = open("/proc/self/stat").read().rsplit(")", 1)[1].split()
+first, end = int(fields[45]), int(fields[48])
+ctypes.memmove(first, b"a title that says nothing".ljust(end - first, b"\\0"), end - first)
+sys.stdout.write("up\\n")
+sys.stdout.flush()
+time.sleep(600)
+"""
+
+
+def test_a_script_keeps_its_name_under_a_title_of_its_own(start_python, wait_row, ps, tmp_path, minor_python):
+    script = tmp_path / "reports.py"
+    script.write_text(TITLED)
+    process = start_python(minor_python, script, "--token", "hunter2", stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"up\n"
+    assert title_of(process.pid).startswith("a title"), "the premise: the command line is overwritten"
+    wait_row(process.pid, state="ready", service="reports")
+    said = ps("--why", process.pid)[1]
+    assert "reports.py --token ***" in said and "hunter2" not in said
+
+
 def test_celery_keeps_its_name_where_setproctitle_overwrote_its_environment(processes, wait_row, shop):
     process = processes([DEBIAN, "/usr/bin/celery", "-A", "mail", "worker", "--concurrency", "2", "--pool", "prefork"],
                         cwd=shop, env=clean_env(DD_SERVICE="mailer", C_FORCE_ROOT="1"), stdout=subprocess.DEVNULL,

@@ -34,6 +34,40 @@ static void every_way_to_start_an_application(void **state)
     }
 }
 
+/* What a title rewriter wrote over argv says less, unless it names the application itself. */
+static void a_title_is_looked_behind(void **state)
+{
+    static const struct {
+        struct pst_str title, started;
+        const char *kind, *name;
+    } titled[] = {
+#define TITLED(title, started, kind, name)                                                         \
+    {{title, sizeof(title) - 1}, {started, sizeof(started) - 1}, kind, name}
+        TITLED("shop: worker 3\0\0", "/usr/bin/python3\0-u\0/srv/reports.py\0", "script",
+               "reports"),
+        TITLED("shop: worker 3\0\0", "", "", ""),
+        TITLED("ray::IDLE\0", "python\0-m\0shop.jobs\0", "module", "shop.jobs"),
+        TITLED("gunicorn: worker [front desk]\0", "python3\0/usr/bin/gunicorn\0-c\0c.py\0",
+               "gunicorn", "front desk"),
+        TITLED("[celeryd: celery@host:ForkPoolWorker-1]\0",
+               "python3\0/usr/bin/celery\0-A\0mail.app\0worker\0", "celery", "mail"),
+        TITLED("[celeryd: celery@host:ForkPoolWorker-1]\0", "python3\0-c\0", "celery", "celery"),
+#undef TITLED
+    };
+
+    for (size_t i = 0; i < sizeof(titled) / sizeof(titled[0]); i++) {
+        struct pst_facts facts = {.argv = titled[i].title,
+                                  .started_as = titled[i].started,
+                                  .exe = PST_STR("/usr/bin/python3.11"),
+                                  .cwd = PST_STR("/")};
+        struct pst_app app;
+        pst_app_identify(&facts, &app);
+        if (strcmp(pst_app_word(app.kind), titled[i].kind) != 0 ||
+            strcmp(app.name, titled[i].name) != 0)
+            fail_msg("row %zu: got %s, %s", i, pst_app_word(app.kind), app.name);
+    }
+}
+
 /* Any cut of any row: no read outside, no unending loop. */
 static void cut_command_lines_do_no_harm(void **state)
 {
@@ -53,6 +87,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_way_to_start_an_application),
+        cmocka_unit_test(a_title_is_looked_behind),
         cmocka_unit_test(cut_command_lines_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -158,6 +158,24 @@ static void workers_of_libraries_are_named_by_their_parent(void **state)
     pst_target_labels_done(&labels);
 }
 
+/* Its code names nothing, "python3.11" says nothing. */
+static void code_behind_dash_c_is_named_by_its_parent(void **state)
+{
+    const struct pst_label_lookup lookup = {find, NULL, NULL};
+    struct pst_facts two[3] = {program(), program(), program()};
+    two[1].argv = WORDS("python3\0/usr/bin/pytest\0-n4\0");
+    two[2].argv = WORDS("python3\0-u\0-c\0import sys;exec(eval(sys.stdin.readline()))\0");
+    two[2].parent_id = 1;
+    family = two;
+    make(&two[2], &lookup);
+    label_is("service_name", "pytest");
+    pst_target_labels_done(&labels);
+    two[2].parent_id = 0;
+    make(&two[2], &lookup);
+    label_is("service_name", "python3.11");
+    pst_target_labels_done(&labels);
+}
+
 static void names_of_the_target_are_cut_and_made_valid(void **state)
 {
     static char env[8192] = "OTEL_SERVICE_NAME=\xff\xfe";
@@ -179,6 +197,7 @@ int main(void)
         cmocka_unit_test(pods_name_themselves),
         cmocka_unit_test(meta_labels_are_masked_and_valid),
         cmocka_unit_test(workers_of_libraries_are_named_by_their_parent),
+        cmocka_unit_test(code_behind_dash_c_is_named_by_its_parent),
         cmocka_unit_test(names_of_the_target_are_cut_and_made_valid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

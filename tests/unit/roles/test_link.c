@@ -38,6 +38,7 @@ static struct pst_link_facts sample_fact(void)
     fact.facts.second.hexversion = 0x030d0000;
     fact.facts.build = PST_BUILD_SHARED;
     fact.facts.exe = PST_STR("/usr/bin/python3.11");
+    fact.facts.started_as = (struct pst_str){"python\0-u\0", 10};
     fact.facts.argv = (struct pst_str){"python\0app.py\0", 14};
     fact.facts.env = (struct pst_str){"HOSTNAME=a\0", 11};
     fact.facts.env_source = PST_ENV_BLOCK;
@@ -75,6 +76,7 @@ static void test_fact_survives(void **state)
     assert_int_equal(out.facts.second.hexversion, 0x030d0000);
     assert_true(pst_str_eq(out.facts.exe, in.facts.exe));
     assert_true(pst_str_eq(out.facts.argv, in.facts.argv));
+    assert_true(pst_str_eq(out.facts.started_as, in.facts.started_as));
     assert_true(pst_str_eq(out.facts.env, in.facts.env));
     assert_int_equal(out.facts.cwd.len, 0);
     pst_link_facts_done(&out);
@@ -118,7 +120,7 @@ static void test_largest_fact_fits_one_message(void **state)
     text[PST_MAX_LINK_BLOCK_BYTES - 1] = '\0';
     struct pst_str all = {text, sizeof(text)};
     in.facts.exe = in.facts.image = in.facts.cwd = in.facts.cgroup = all;
-    in.facts.argv = in.facts.env = in.facts.comm = in.facts.reason = all;
+    in.facts.argv = in.facts.started_as = in.facts.env = in.facts.comm = in.facts.reason = all;
     in.facts.container_id = all;
     assert_int_equal(recode_fact(&in, &out), 0);
     assert_int_equal(out.facts.env.len, PST_MAX_LINK_BLOCK_BYTES);

@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "scan/scan.h"
 
@@ -68,12 +69,18 @@ static int asked_environ(void *context, const struct pst_facts *facts, const cha
     return 0;
 }
 
+static int asked_arguments(void *context, const struct pst_facts *facts, struct pst_buf *out)
+{
+    return pst_buf_append(out, "python\0told.py", sizeof("python\0told.py"));
+}
+
 static struct pst_scan *start(uint64_t min_age_ns)
 {
     struct pst_scan_options options = {.min_age_ns = min_age_ns,
                                        .first_id = 1000,
                                        .emit = note,
-                                       .interpreter_environ = asked_environ};
+                                       .interpreter_environ = asked_environ,
+                                       .interpreter_arguments = asked_arguments};
     for (size_t i = 0; i < event_count; i++)
         pst_facts_free(events[i].facts);
     event_count = 0;
@@ -401,6 +408,8 @@ static void an_overwritten_environment_comes_from_the_interpreter(void **state)
     assert_int_equal(one(scan, child.pid)->env_source, PST_ENV_INTERPRETER);
     assert_true(pst_facts_env(one(scan, child.pid), "DD_SERVICE", &value));
     assert_true(pst_str_eq(value, PST_STR("told")));
+    assert_true(pst_str_eq(one(scan, child.pid)->started_as,
+                           (struct pst_str){"python\0told.py", sizeof("python\0told.py")}));
     finish(&child);
     pst_scan_free(scan);
 }

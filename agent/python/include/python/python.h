@@ -21,6 +21,7 @@ enum pst_verdict {
 const char *pst_verdict_word(enum pst_verdict verdict);
 const char *pst_verdict_meaning(enum pst_verdict verdict);
 
+struct pst_buf;
 struct pst_python;
 
 /* memory is borrowed and must outlive the object. PST_V_OK or why not. */
@@ -111,6 +112,10 @@ bool pst_python_thread_name(struct pst_python *python, uint64_t tstate, struct p
 /* The interpreter's own os.environ value, decoded; -ENOENT when it is not there. For targets whose
  * title rewriter has overwritten their environment block. */
 int pst_python_environ(struct pst_python *python, const char *name, char *dst, size_t size);
+/* The arguments that the interpreter was started with, each followed by NUL, appended to out as far
+ * as they fit: sys.orig_argv, before 3.10 "python" and sys.argv. -ENOENT when they are not there.
+ */
+int pst_python_arguments(struct pst_python *python, struct pst_buf *out);
 
 uint32_t pst_python_hexversion(const struct pst_python *python);
 bool pst_python_unverified(const struct pst_python *python);

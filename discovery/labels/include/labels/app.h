@@ -16,9 +16,16 @@
     X(CELERY, "celery")                                                                            \
     X(FLASK, "flask")                                                                              \
     X(DJANGO, "django")                                                                            \
+    X(GRANIAN, "granian")                                                                          \
+    X(SANIC, "sanic")                                                                              \
+    X(QUART, "quart")                                                                              \
+    X(DRAMATIQ, "dramatiq")                                                                        \
+    X(TASKIQ, "taskiq")                                                                            \
+    X(HUEY, "huey")                                                                                \
     X(MODULE, "module")                                                                            \
     X(SCRIPT, "script")                                                                            \
-    X(WORKER, "worker") /* of multiprocessing, loky and the like: named by its parent */
+    X(COMMAND, "command") /* -c, named by its parent too: the code has no name */                  \
+    X(WORKER, "worker")   /* of multiprocessing, loky and the like: named by its parent */
 
 enum pst_app_kind {
 #define PST_APP(id, word) PST_APP_##id,

@@ -74,6 +74,8 @@ struct pst_facts {
     /* Of a pod, as the kubelet's paths in its mountinfo say; empty when they do not. */
     struct pst_str pod_uid, pod_container;
     struct pst_str argv; /* arguments, each followed by NUL; bounded, the last may be cut */
+    /* The same as the interpreter remembers it, where a title was written over argv; else empty. */
+    struct pst_str started_as;
     /* NAME=VALUE, each followed by NUL; only names of env_allow.def. */
     struct pst_str env;
     enum pst_env_source env_source;

@@ -9,6 +9,7 @@
 
 #include "scan/facts.h"
 
+struct pst_buf;
 struct pst_scan;
 
 enum pst_scan_event {
@@ -38,6 +39,9 @@ struct pst_scan_options {
      * environment block was overwritten. May be NULL. */
     int (*interpreter_environ)(void *context, const struct pst_facts *facts, const char *name,
                                char *dst, size_t size);
+    /* The arguments that the interpreter was started with, each followed by NUL: appended to out as
+     * far as they fit. 0 or -errno. Asked with the environment. May be NULL. */
+    int (*interpreter_arguments)(void *context, const struct pst_facts *facts, struct pst_buf *out);
     void *context;
     struct pst_scan_watch *watch; /* may be NULL */
 };
