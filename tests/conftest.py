@@ -115,13 +115,15 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Tests marked heavy are left out of sanitizer runs, by name."""
+    """Leaves tests out of sanitizer runs where they would tell nothing, and says which."""
     if not places.sanitized():
         return
-    left = [item for item in items if item.get_closest_marker("heavy")]
+    left = [(item, mark) for item in items if (mark := item.get_closest_marker("unsanitized"))]
     if left:
-        config.hook.pytest_deselected(items=left)
-        items[:] = [item for item in items if item not in left]
+        config.hook.pytest_deselected(items=[item for item, _ in left])
+        items[:] = [item for item in items if not item.get_closest_marker("unsanitized")]
+        for name, reason in sorted({(item.originalname, mark.kwargs["reason"]) for item, mark in left}):
+            notes.note(f"not under a sanitizer: {name}: {reason}")
 
 
 def pytest_sessionfinish(session):

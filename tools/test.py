@@ -139,14 +139,16 @@ def parts():
         Part("packages", ["./dev", "package"], minutes=15, needs=["release"]),
         Part("unit", ctest("release", "-L", "unit|fuzz"), "ctest", ["release"]),
     ]
-    targets_asan = Part("targets-asan", pytest(*sanitized, "-m", "not serial and not heavy"), "pytest", ["asan", *pythons],
-                        sanitizer("asan", "targets-asan", "4"), 20)
+    # Nothing is measured under a sanitizer, so what else must run alone may run beside others; but for the stalls.
+    under_asan = {folder: Part(f"{folder}-asan", pytest(f"tests/{folder}", *(["-m", quick] if folder == "chaos" else [])), "pytest",
+                               ["asan", *(servers if folder == "interop" else pythons)], sanitizer("asan", f"{folder}-asan", "4"), 25)
+                  for folder in system_folders() if folder in ("targets", "chaos", "interop")}
     for folder in system_folders():
         packed = [*servers, "packages", "prepare-deploy"]
         needs = {"interop": servers, "deploy": packed, "cluster": [*packed, "prepare-cluster"]}.get(folder, pythons)
         result.append(Part(folder, pytest(f"tests/{folder}", "-m", quick), "pytest", needs, binary("release"), 25))
-        if folder == "targets":
-            result.append(targets_asan)  # beside it, since these two take longest
+        if folder in under_asan:
+            result.append(under_asan[folder])
     result += [
         Part("arch", pytest("tests/arch"), "pytest", ["release"], binary("release")),
         Part("unit-asan", ctest("asan", "-L", "unit|fuzz"), "ctest", ["asan"], sanitizer("asan", "unit-asan", "3")),
@@ -175,6 +177,9 @@ def parts():
     for folder in sorted(filter(has_serial, system_folders()), key=lambda name: name != "chaos"):
         result.append(Part(f"{folder}-serial", pytest(f"tests/{folder}", "-m", "serial"), "pytest", servers,
                            binary("release"), 25, alone=True, beside=MEEK if folder == "chaos" else (), may_be_empty=True))
+        if folder == "chaos":
+            result.append(Part("stalls-asan", pytest("tests/chaos", "-m", "serial"), "pytest", ["asan", *servers],
+                               sanitizer("asan", "stalls-asan", "4"), 25, alone=True, beside=MEEK, may_be_empty=True))
     return result
 
 

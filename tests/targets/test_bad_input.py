@@ -229,7 +229,7 @@ def test_doctor_without_permission_names_the_obstacle_and_the_remedy(unprivilege
     assert re.search(r"^note +capabilities +no CAP_SYS_PTRACE", result.stdout, re.M)
 
 
-@pytest.mark.heavy  # a leak sanitizer refuses to run under strace
+@pytest.mark.unsanitized(reason="a leak sanitizer refuses to run under strace")
 @pytest.mark.parametrize("command", ["doctor", "dump"])
 def test_a_filter_that_refuses_process_vm_readv_alone_costs_nothing_but_time(pystrobe, processes, command):
     """As the default profile of older container engines does it to whoever lacks the capability."""

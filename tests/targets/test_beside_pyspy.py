@@ -8,6 +8,7 @@ import pytest
 
 from lib import places, pyspy
 from lib.notes import note
+from lib.scale import JUDGED, scaled
 from lib.waiting import wait_exit, wait_until
 
 PHASES = places.TESTS / "workloads" / "phases.py"
@@ -97,16 +98,17 @@ def table(case, ours, theirs):
 
 
 @pytest.mark.serial
-@pytest.mark.heavy
 @pytest.mark.parametrize("case", CASES)
 def test_same_functions_and_shares(pystrobe, processes, tmp_path, case):
     for attempt in range(3):  # two samplers that count hits differ by chance too
         folder = tmp_path / str(attempt)
         folder.mkdir()
         ours, theirs = both(pystrobe, processes, folder, case)
-        if difference(ours[0], theirs[0]) <= allowed(case, ours, theirs):
+        if not JUDGED or difference(ours[0], theirs[0]) <= allowed(case, ours, theirs):
             break
     table(case, ours, theirs)
-    assert min(ours[1], theirs[1]) >= 50
+    assert min(ours[1], theirs[1]) >= scaled(50, 1)
+    if not JUDGED:
+        return
     assert {name for name, share in ours[0].items() if share >= 5} == {name for name, share in theirs[0].items() if share >= 5}
     assert difference(ours[0], theirs[0]) <= allowed(case, ours, theirs), (ours, theirs)

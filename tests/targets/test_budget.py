@@ -23,7 +23,7 @@ def chain_of(names):
     return [(match[1], int(match[2])) for match in found if match]
 
 
-@pytest.mark.heavy  # a sanitizer's own memory is more than the bound
+@pytest.mark.unsanitized(reason="a sanitizer's own memory is more than the bound")
 def test_caches_are_shed_before_memory_is_used_up_and_stacks_stay_whole(agent, start_python):
     """Without a bound this takes 57 MiB. Between two looks it may grow past the bound for a moment, but not by much."""
     process = start_python(pythons.system_python(), WORKLOAD, 450, stdout=-1)

@@ -494,7 +494,6 @@ def test_exec_of_python_makes_another_target(agent, family):
     assert again["pid"] == first["pid"]
 
 
-@pytest.mark.heavy  # it waits for whole windows
 def test_an_exit_ends_a_target_and_delivers_its_open_window(agent, family):
     """It lives and dies inside one window."""
     one = agent({"sampling": {"window": "10s"}, "discovery": {"interval": "10m"}}).wait_ready()

@@ -155,7 +155,6 @@ def test_starting_process(pystrobe, processes, tmp_path):
     assert "is starting: its interpreter is not up yet; try again" in one_line(run(pystrobe, "--pid", process.pid), 1)
 
 
-@pytest.mark.heavy  # it waits for deadlines
 @pytest.mark.parametrize("words", [[], ["--json"], ["--blocking"]], ids=" ".join)
 def test_memory_that_never_answers_holds_nobody(pystrobe, start_python, words):
     python = next(python for python in pythons.all_pythons() if not python.root and python.info >= (3, 11))

@@ -8,6 +8,7 @@ import pytest
 
 from lib import binomial, pythons, walker
 from lib.places import TESTS
+from lib.scale import scaled
 from lib.waiting import wait_until
 
 BUSY = """
@@ -38,7 +39,6 @@ def dumped(pystrobe, pid):
     return subprocess.run([pystrobe, "dump", "--pid", str(pid)], capture_output=True, text=True, timeout=60).stdout
 
 
-@pytest.mark.heavy  # it waits until a compiler is warm
 @pytest.mark.parametrize("python", pythons.compiling(), ids=str)
 def test_a_target_that_compiles_is_labelled_in_dump_ps_profile_and_targets(python, busy, agent, pystrobe, tmp_path):
     process, out = busy(python), tmp_path / "out.pb.gz"
@@ -59,7 +59,6 @@ def test_a_target_whose_compiler_is_off_is_not_labelled(python, busy, pystrobe):
     assert HEAD.format(version=python.version, jit="") in dumped(pystrobe, process.pid)
 
 
-@pytest.mark.heavy
 @pytest.mark.parametrize("python", pythons.compiling(), ids=str)
 def test_paths_through_compiled_code_are_possible_ones(python, start_python, tmp_path):
     for load in ("flutter", "gens"):
@@ -68,5 +67,5 @@ def test_paths_through_compiled_code_are_possible_ones(python, start_python, tmp
         walker.wait_for(edges, target)
         counts = json.loads(walker.run("walk_oracle", target.pid, edges, 1))
         target.kill()
-        assert counts["stacks"] + counts["still"] > 1000
+        assert counts["stacks"] + counts["still"] > scaled(1000, 20)
         assert binomial.holds(counts["impossible"], counts["stacks"], 1e-4), counts["examples"]

@@ -30,7 +30,6 @@ def seen(running, function):
     return sum(profile.by_function("cpu").get(function, 0) for profile in running.read_profiles("cpu"))
 
 
-@pytest.mark.heavy  # it waits for whole windows
 def test_the_open_window_of_a_process_that_ends_is_delivered(agent, start_python, tmp_path):
     script = tmp_path / "brief.py"
     script.write_text("import time\ntime.sleep(2.5)\n" + BURN.format(name=f"briefly_{OWN}", seconds=1.5))

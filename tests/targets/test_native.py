@@ -15,6 +15,7 @@ import pytest
 
 from lib import notes, pythons
 from lib.places import TESTS
+from lib.scale import JUDGED, scaled
 from lib.waiting import wait_exit, wait_until
 
 WORKLOADS = TESTS / "workloads" / "native"
@@ -312,7 +313,6 @@ def test_files_that_lie_cost_names_and_never_the_sample(parked, dump, built, tmp
     assert process.poll() is None
 
 
-@pytest.mark.heavy  # it takes its time
 @pytest.mark.parametrize("how", ["zlib-gabi", "zlib-gnu"])
 def test_separate_debug_information_that_unpacks_beyond_its_bound_is_left_unread(parked, dump, built, tmp_path, how):
     """Half a gigabyte of zeros packs to half a megabyte."""
@@ -391,9 +391,8 @@ def test_signals_arrive_and_a_stopped_process_stays_stopped(pystrobe, start_pyth
     wait_until(lambda: cpu_ticks(process.pid) > before + 5, what="it goes on")
 
 
-@pytest.mark.heavy  # it takes its time
 def test_killing_the_recorder_at_any_time_leaves_the_target_running(pystrobe, start_python):
-    rounds, side_by_side = 10, 5
+    rounds, side_by_side = scaled(10, 2), 5
     targets = [start_python(pythons.system_python(), WORKLOADS / "busy.py", stdout=subprocess.DEVNULL)
                for _ in range(side_by_side)]
     chance = random.Random(5)
@@ -443,8 +442,8 @@ def test_shares_of_zlib_and_hashlib(pystrobe, tmp_path):
     notes.note(f"native: zlib {squeezed:.1%} of 75%, hashlib {digested:.1%} of 25%")
     # A slow machine takes some 120 samples in that time: three of their standard errors. What is missing of the sum is the
     # start and the end of the program, and samples of which only Python's frames could be read.
-    assert squeezed / (squeezed + digested) == pytest.approx(0.75, abs=0.12)
-    assert squeezed + digested > 0.7
+    assert not JUDGED or squeezed / (squeezed + digested) == pytest.approx(0.75, abs=0.12)
+    assert squeezed + digested > scaled(0.7, 0.2)
 
 
 def test_pprof_names_binaries_and_build_ids(pystrobe, parked, built, tmp_path):

@@ -16,7 +16,6 @@ def demo_functions():
             if isinstance(node, ast.FunctionDef)}
 
 
-@pytest.mark.heavy
 def test_the_demo_shows_its_functions_targets_and_flame_graph(agent, processes, browser):  # noqa: F811
     python = pythons.system_python()
     demo = processes([python.exe, DEMO / "run.py"], env=python.environment())

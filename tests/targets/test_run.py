@@ -87,7 +87,7 @@ class Run:
         return next(((at, line) for at, line in list(self.lines) if re.search(pattern, line)), None)
 
 
-pytestmark = [pytest.mark.heavy, pytest.mark.skipif(os.geteuid() != 0, reason="a pid namespace needs root here")]
+pytestmark = [pytest.mark.unsanitized(reason="./dev run builds and runs the release"), pytest.mark.skipif(os.geteuid() != 0, reason="a pid namespace needs root here")]
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lib import pprof, pythons
+from lib.scale import JUDGED
 from lib.waiting import wait_until
 
 PYTHON = [sys.executable, "-X", "frozen_modules=off", "-S", "-E"]
@@ -290,7 +291,6 @@ def points(text):
 
 
 @pytest.mark.serial
-@pytest.mark.heavy
 def test_difference_of_a_known_change(pystrobe, tmp_path):
     """From 70 to 50 points: what is said and drawn is that change. Whole runs, so that both hold the same work; alone,
     since a thread that waits for a CPU counts as running."""
@@ -302,7 +302,7 @@ def test_difference_of_a_known_change(pystrobe, tmp_path):
         return done
 
     def about(changes):
-        return changes["one"] == pytest.approx(-20, abs=4) and changes["two"] == pytest.approx(20, abs=4)
+        return not JUDGED or changes["one"] == pytest.approx(-20, abs=4) and changes["two"] == pytest.approx(20, abs=4)
 
     for _ in range(3):
         work.write_text(phased(70, 30))
@@ -485,7 +485,6 @@ functools.partial(exec, "main()", globals())()
 """
 
 
-@pytest.mark.heavy  # once per version, flat out
 @python3_only
 def test_what_a_c_function_called_keeps_its_leaves(pystrobe, target, minor_python):
     """From 3.12 on the caller of a C function was compared with itself up to the leaf, which moves: all of it was cut."""

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from lib import notes, places, pythons
+from lib.scale import JUDGED, scaled
 from lib.waiting import wait_until
 
-pytestmark = [pytest.mark.serial, pytest.mark.heavy]
+pytestmark = pytest.mark.serial
 
 WORKLOAD = places.TESTS / "workloads" / "shares.py"
 HZ = 997
-SECONDS = 6
+SECONDS, PAUSE_SECONDS = scaled((6, 5), (1, 2))
+WINDOW, WINDOWS = scaled(("2s", 4), ("1s", 2))
 POINTS = 0.02
 TOTAL = 0.03
 # Books are kept a few times a second, so an interval's ends are known to within one snapshot.
@@ -93,7 +95,7 @@ def run_case(agent, start_python, tmp_path, case, *, settings=None, during=None,
     """Runs the workload under an agent for so many seconds and returns (books, cpu, wall) of it."""
     log = tmp_path / "books.jsonl"
     python = pythons.system_python()
-    sampling = {"hz": hz, "window": "2s", "overhead": {"cpu": "100%", "memory": "1GiB"}}
+    sampling = {"hz": hz, "window": WINDOW, "overhead": {"cpu": "100%", "memory": "1GiB"}}
     running = agent({"sampling": sampling, **(settings or {})})
     running.wait_ready()
     if before:
@@ -108,7 +110,7 @@ def run_case(agent, start_python, tmp_path, case, *, settings=None, during=None,
     if during:
         during(running)
     time.sleep(seconds / 2)
-    wait_until(lambda: len(of_process(running.read_profiles("cpu"), target.pid)) >= 4, 30, "profiles of the workload")
+    wait_until(lambda: len(of_process(running.read_profiles("cpu"), target.pid)) >= WINDOWS, 30, "profiles of the workload")
     assert running.stop() == 0
     stopped_ns = time.time_ns()
     wait_until(lambda: Books(log).times[-1] > stopped_ns, 10, "the books to reach past the last window")
@@ -130,7 +132,7 @@ def tolerance(share, samples):
 def check_total(books, cpu):
     """What a thread used without a sample may be carried over four windows: into the interval, or out of it."""
     true = books.cpu(cpu.start_ns, cpu.end_ns)
-    assert cpu.total == pytest.approx(true, rel=TOTAL, abs=40e6), f"{cpu.total / 1e9:.3f} s in the profile, {true / 1e9:.3f} s used"
+    assert not JUDGED or cpu.total == pytest.approx(true, rel=TOTAL, abs=40e6), f"{cpu.total / 1e9:.3f} s in the profile, {true / 1e9:.3f} s used"
 
 
 def check_shares(books, measured, column, names, case, brief=""):
@@ -145,7 +147,7 @@ def check_shares(books, measured, column, names, case, brief=""):
     for name in names:
         expected, got = true[name] / whole, measured.values.get(name, 0) / found
         notes.note(f"{case} {'cpu' if column == 0 else 'wall'} {name}: true {expected:.3f}, profile {got:.3f}")
-        assert got == pytest.approx(expected, abs=max(tolerance(expected, measured.samples), unseen)), name
+        assert not JUDGED or got == pytest.approx(expected, abs=max(tolerance(expected, measured.samples), unseen)), name
 
 
 WORK = ("alpha", "beta", "gamma")
@@ -167,7 +169,7 @@ def test_bursts_of_2_ms_are_not_charged_to_the_sleep_behind_them(agent, start_py
 
 
 def test_work_with_the_period_of_sampling_is_seen_at_its_true_share(agent, start_python, tmp_path):
-    books, cpu, wall = run_case(agent, start_python, tmp_path, "periodic", hz=197, seconds=12)
+    books, cpu, wall = run_case(agent, start_python, tmp_path, "periodic", hz=197, seconds=2 * SECONDS)
     check_total(books, cpu)
     check_shares(books, wall, 1, ("alpha", "rest"), "periodic")
     check_shares(books, cpu, 0, ("alpha", "rest"), "periodic", brief="rest")
@@ -195,7 +197,7 @@ def test_native_threads_stand_under_their_own_name(agent, start_python, tmp_path
     check_total(books, cpu)
     native = cpu.values.get("[native thread] number-cruncher", 0)
     known = sum(books.function(cpu.start_ns, cpu.end_ns, name, 0) for name in books.names())
-    assert native == pytest.approx(books.cpu(cpu.start_ns, cpu.end_ns) - known, rel=0.05)
+    assert native and (not JUDGED or native == pytest.approx(books.cpu(cpu.start_ns, cpu.end_ns) - known, rel=0.05))
     check_shares(books, wall, 1, ("alpha", "rest"), "native")
 
 
@@ -259,7 +261,7 @@ def test_agent_stopped_for_five_seconds(agent, start_python, tmp_path):
         pids = [running.pid, *children_of(running.pid)]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
-        time.sleep(5)
+        time.sleep(PAUSE_SECONDS)
         for pid in reversed(pids):
             os.kill(pid, signal.SIGCONT)
 
@@ -267,8 +269,8 @@ def test_agent_stopped_for_five_seconds(agent, start_python, tmp_path):
     check_total(books, cpu)
     check_shares(books, cpu, 0, WORK, "stopped")
     check_shares(books, wall, 1, WORK, "stopped")
-    assert 4e9 < wall.values.get("[not observed]", 0) < 5.5e9, "the gap stands under its own name"
-    assert 0 < cpu.values.get("[not observed]", 0) < 5.5e9
+    assert PAUSE_SECONDS - 1 < wall.values.get("[not observed]", 0) / 1e9 < PAUSE_SECONDS + 0.5, "the gap stands under its own name"
+    assert 0 < cpu.values.get("[not observed]", 0) / 1e9 < PAUSE_SECONDS + 0.5
 
 
 def test_threads_and_children_that_come_and_go(agent, start_python, tmp_path):

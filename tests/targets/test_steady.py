@@ -7,9 +7,10 @@ import time
 import pytest
 
 from lib import notes, places, pythons
+from lib.scale import scaled
 from lib.waiting import wait_exit, wait_until
 
-pytestmark = [pytest.mark.serial, pytest.mark.heavy]
+pytestmark = pytest.mark.serial
 
 EIGHT_THREADS_100_DEEP = """
 import threading
@@ -24,7 +25,7 @@ threading.Event().wait()
 """
 IDLE = "import time\nwhile True: time.sleep(1000)\n"
 HZ = 50
-SECONDS = 3
+SECONDS = scaled(3, 1)
 
 
 def reader_of(running):
@@ -67,7 +68,7 @@ def test_eight_deep_running_threads_cost_at_most_three_reads_a_tick(agent, start
     for python, reads in zip(builds, counted):
         notes.note(f"{python}: {reads / ticks:.2f} process_vm_readv a tick, 8 threads at depth 100")
     for python, reads in zip(builds, counted):
-        assert reads > ticks / 4, f"{python} was not sampled"
+        assert reads > ticks / scaled(4, 40), f"{python} was not sampled"
         assert reads / ticks <= 3, f"{python}: {reads} reads in {ticks:.0f} ticks"
 
 
@@ -96,8 +97,8 @@ def test_code_objects_are_known_after_five_seconds_of_the_demo(agent, processes)
     wait_until(lambda: lookups()[0] > 1000, 40, "the demo to be sampled")
     time.sleep(5)
     hits, misses = lookups()
-    wait_until(lambda: lookups()[0] > hits + 5000, 60, "more samples")
+    wait_until(lambda: lookups()[0] > hits + scaled(5000, 500), 60, "more samples")
     more_hits, more_misses = lookups()
     share = (more_hits - hits) / (more_hits - hits + more_misses - misses)
     notes.note(f"code cache hits after 5 s of the demo: {share:.4f}")
-    assert share >= 0.99
+    assert share >= scaled(0.99, 0.5)
