@@ -407,6 +407,19 @@ static void fill_row(struct pst_target_row *row, const struct pst_known *known)
         row->cpu_ratio = (double)known->last.cpu_ns / (double)known->last.duration_ns;
 }
 
+/* What is gone comes last: whoever looks a pid up meets the process that has it now. */
+static void fill_rows(struct pst_target_snapshot *snapshot, struct pst_known_table *table)
+{
+    size_t at = 0;
+    for (int gone = 0; gone <= 1; gone++) {
+        for (size_t i = 0; i < pst_known_count(table); i++) {
+            const struct pst_known *known = pst_known_at(table, i);
+            if (known->gone == (gone == 1))
+                fill_row(&snapshot->rows[at++], known);
+        }
+    }
+}
+
 /* Why the agent is not ready, in words; empty when it is. */
 static void judge(struct pst_daemon *daemon, uint64_t now_ns, struct pst_buf *reason)
 {
@@ -456,8 +469,7 @@ void pst_daemon_publish(struct pst_daemon *daemon, uint64_t now_ns)
     struct pst_target_snapshot *snapshot = pst_target_snapshot_new(count);
     if (snapshot) {
         snapshot->taken_ns = (int64_t)pst_clock_realtime_ns();
-        for (size_t i = 0; i < count; i++)
-            fill_row(&snapshot->rows[i], pst_known_at(daemon->known, i));
+        fill_rows(snapshot, daemon->known);
     }
     struct pst_buf reason;
     pst_buf_init(&reason, 8192);

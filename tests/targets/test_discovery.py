@@ -492,6 +492,7 @@ def test_exec_of_python_makes_another_target(agent, family):
     again = wait_until(lambda: (row := known(one, family.pid)) and row["id"] != first["id"] and row, 30,
                        "another target in the same pid")
     assert again["pid"] == first["pid"]
+    assert next(row for row in one.targets() if row["pid"] == family.pid)["id"] == again["id"], "the one that is gone stood first"
 
 
 def test_an_exit_ends_a_target_and_delivers_its_open_window(agent, family):
