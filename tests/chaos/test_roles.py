@@ -93,7 +93,7 @@ def test_killed_fifty_times_it_comes_back_within_a_second_each_time(agent, proce
     running.wait_target(target.pid)
     others = {name: pid for name, pid in all_roles(running).items() if name != role}
     slowest = 0.0
-    kills = scaled(50, 5)
+    kills = scaled(50, 3)
     for _ in range(kills):
         victim = wait_until(lambda: at_work(running, role), 5, f"{role} to be at work", interval=0.005)
         os.kill(victim, signal.SIGKILL)

@@ -51,7 +51,7 @@ def test_no_impossible_path_of_four_threads_at_once(python, loads, start_python,
     counts = json.loads(walker.run("walk_oracle", target.pid, edges, SECONDS, timeout=SECONDS + 60))
     notes.note(f"torn reads, {python}, threads {' '.join(loads)}: {counts['stacks']} stacks, {counts['impossible']} "
                f"impossible, {counts['torn']} torn, {counts['trimmed']} trimmed")
-    assert counts["stacks"] > scaled(500, 20)
+    assert counts["stacks"] > scaled(500, 1)
     assert binomial.holds(counts["impossible"], counts["stacks"], IMPOSSIBLE), counts["examples"]
     assert not JUDGED or binomial.holds(counts["torn"], counts["stacks"], TORN), counts["verdicts"]
     # On a busy machine the target may not have run at all while it was read.

@@ -17,7 +17,7 @@ from lib.waiting import wait_until
 pytestmark = pytest.mark.serial
 
 WORKLOAD = places.TESTS / "workloads" / "shares.py"
-HZ = 997
+HZ = scaled(997, 197)
 SECONDS, PAUSE_SECONDS = scaled((6, 5), (1, 2))
 WINDOW, WINDOWS = scaled(("2s", 4), ("1s", 2))
 POINTS = 0.02
