@@ -186,30 +186,36 @@ bool pst_image_debug_fits(const struct pst_native_image *image, int fd)
     return bounded;
 }
 
-Elf *pst_image_open(struct pst_native_image *image, pid_t pid, struct pst_memory *memory)
+bool pst_image_elf_fits(Elf *elf, bool *ret_no_dwarf)
+{
+    return of_this_machine(elf) && sections_bounded(elf, ret_no_dwarf);
+}
+
+Elf *pst_image_open(struct pst_native_image *image, pid_t pid, struct pst_memory *memory,
+                    struct pst_elves *elves)
 {
     if (image->tried)
         return image->elf;
     image->tried = true;
-    image->fd = image->has_file ? open_file(image, pid, memory) : -ENOENT;
-    if (image->fd < 0)
-        image->fd = open_memory(image, memory);
-    if (image->fd < 0)
+    int fd = image->has_file ? open_file(image, pid, memory) : -ENOENT;
+    if (fd < 0)
+        fd = open_memory(image, memory);
+    image->opened = fd < 0 ? NULL : pst_elves_open(elves, fd);
+    if (!image->opened)
         return NULL;
-    image->elf = elf_begin(image->fd, ELF_C_READ, NULL);
-    if (!of_this_machine(image->elf) || !sections_bounded(image->elf, &image->no_dwarf)) {
-        (void)elf_end(image->elf);
-        image->elf = NULL;
-    }
+    image->fd = image->opened->fd;
+    image->no_dwarf = image->opened->no_dwarf;
+    if (image->opened->elf)
+        image->elf = elf_begin(-1, ELF_C_READ, image->opened->elf);
     return image->elf;
 }
 
-void pst_image_done(struct pst_native_image *image)
+void pst_image_done(struct pst_native_image *image, struct pst_elves *elves)
 {
     if (!image->given)
         (void)elf_end(image->elf);
-    if (image->tried && image->fd >= 0)
-        (void)close(image->fd);
+    if (image->opened)
+        pst_elves_close(elves, image->opened);
     if (image->debug_fd >= 0)
         (void)close(image->debug_fd);
     free(image->path);

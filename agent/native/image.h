@@ -7,6 +7,7 @@
 
 #include <libelf.h>
 
+#include "elves.h"
 #include "target/maps.h"
 #include "target/memory.h"
 
@@ -26,7 +27,8 @@ struct pst_native_image {
 
     /* Once opened. */
     bool tried, no_dwarf, given; /* given: to libdwfl */
-    int fd;
+    const struct pst_elf_file *opened;
+    int fd;       /* that file's */
     int debug_fd; /* separate debug information, once looked for; -1 */
     bool debug_tried;
     Elf *elf; /* libdwfl owns it once it has been given */
@@ -39,8 +41,11 @@ struct pst_native_image {
 };
 
 /* Opens it once; NULL when it cannot be used. */
-Elf *pst_image_open(struct pst_native_image *image, pid_t pid, struct pst_memory *memory);
-void pst_image_done(struct pst_native_image *image);
+Elf *pst_image_open(struct pst_native_image *image, pid_t pid, struct pst_memory *memory,
+                    struct pst_elves *elves);
+void pst_image_done(struct pst_native_image *image, struct pst_elves *elves);
+/* Whether such a file may be used, and then whether without its debug information. */
+bool pst_image_elf_fits(Elf *elf, bool *ret_no_dwarf);
 
 /* A build id as text of PST_BUILD_ID_TEXT bytes at most. */
 void pst_image_build_text(const void *bytes, size_t len, char *dst);

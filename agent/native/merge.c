@@ -104,6 +104,8 @@ static void put_mark(struct merge *merge, enum pst_unwind_end end)
         put(merge, PST_NATIVE_MARK, PST_MARK_JIT, 0);
     else if (end == PST_END_LOST)
         put(merge, PST_NATIVE_MARK, PST_MARK_LOST, 0);
+    else if (end == PST_END_SWITCHED)
+        put(merge, PST_NATIVE_MARK, PST_MARK_SWITCHED, 0);
 }
 
 /* Below the last Python frame only what started the thread is left: without a name it says nothing.
@@ -165,10 +167,25 @@ static struct pst_merge_input above_base(const struct pst_merge_input *input)
     return above;
 }
 
+/* Where a coroutine's stack begins, calls of Python may be left that its creator's stack holds. The
+ * function that it began with returns to no call, so that what tables say there may lead past it.
+ */
+static struct pst_merge_input on_its_stack(const struct pst_merge_input *input)
+{
+    struct pst_merge_input own = *input;
+    size_t without;
+
+    if (own.foreign &&
+        (own.end == PST_END_TRUNCATED || (own.end == PST_END_WHOLE && !fit(&own, &without))))
+        own.end = PST_END_SWITCHED;
+    return own;
+}
+
 size_t pst_native_merge(const struct pst_merge_input *whole, struct pst_native_frame *dst,
                         size_t size, bool *ret_mismatch)
 {
-    const struct pst_merge_input above = above_base(whole), *input = &above;
+    const struct pst_merge_input above = above_base(whole), own = on_its_stack(&above);
+    const struct pst_merge_input *input = &own;
     struct merge merge = {.input = input, .dst = dst, .size = size};
     size_t without;
 

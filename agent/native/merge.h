@@ -13,6 +13,7 @@ struct pst_merge_input {
     const struct pst_py_frame *python; /* leaf first */
     size_t python_count;
     const struct pst_symbols *symbols; /* NULL in tests: nothing repeats */
+    bool foreign; /* the stack may be a coroutine's: there may be calls that it does not show */
 };
 
 /* Leaf first into dst, which holds `size`; what does not fit makes it Python's alone. Every Python

@@ -27,7 +27,7 @@ static int find_elf(Dwfl_Module *module, void **userdata, const char *name, Dwar
     if (!image)
         return -1;
     modules = (struct pst_modules *)(void *)image->owner;
-    *elf = pst_image_open(image, modules->pid, modules->memory);
+    *elf = pst_image_open(image, modules->pid, modules->memory, modules->elves);
     image->given = *elf != NULL;
     if (*elf && image->path)
         *file_name = strdup(image->path);
@@ -62,10 +62,11 @@ static const Dwfl_Callbacks callbacks = {.find_elf = find_elf, .find_debuginfo =
 /* --- what is mapped --- */
 
 void pst_modules_init(struct pst_modules *modules, pid_t pid, struct pst_memory *memory,
-                      const struct pst_runtime *runtime)
+                      const struct pst_runtime *runtime, struct pst_elves *elves)
 {
     *modules = (struct pst_modules){.pid = pst_memory_core(memory) ? getpid() : pid,
                                     .memory = memory,
+                                    .elves = elves,
                                     .python_start = runtime->image_start};
 }
 
@@ -75,7 +76,7 @@ static void forget(struct pst_modules *modules)
         dwfl_end(modules->dwfl); /* ends every Elf that it was given */
     modules->dwfl = NULL;
     for (size_t i = 0; i < modules->image_count; i++)
-        pst_image_done(&modules->images[i]);
+        pst_image_done(&modules->images[i], modules->elves);
     modules->image_count = modules->region_count = 0;
 }
 

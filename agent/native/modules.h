@@ -19,6 +19,7 @@ enum { PST_NO_IMAGE = UINT32_MAX };
 struct pst_modules {
     pid_t pid; /* whose file system holds the files; of a core file's, ours */
     struct pst_memory *memory;
+    struct pst_elves *elves;    /* borrowed */
     uint64_t python_start;      /* of the image that holds the interpreter */
     struct pst_region *regions; /* by address */
     size_t region_count, region_cap;
@@ -30,7 +31,7 @@ struct pst_modules {
 };
 
 void pst_modules_init(struct pst_modules *modules, pid_t pid, struct pst_memory *memory,
-                      const struct pst_runtime *runtime);
+                      const struct pst_runtime *runtime, struct pst_elves *elves);
 void pst_modules_done(struct pst_modules *modules);
 
 /* Reads the maps again, at most once in a while. 0 or -errno. */

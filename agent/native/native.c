@@ -13,6 +13,8 @@
 #include "merge.h"
 #include "modules.h"
 #include "seize.h"
+#include "stack.h"
+#include "state.h"
 #include "symbols.h"
 #include "target/core.h"
 #include "target/procfs.h"
@@ -20,11 +22,10 @@
 #include "unwind.h"
 
 enum {
-    PAGE = 4096,
-    PROBED_PAGES = 16,   /* of a stack that no mapping is known for */
-    THREAD_BLOCK = 4096, /* what glibc and musl keep above a thread's stack, at its pthread_t */
     SAMPLE_READS = 100000,
     FRAMES = PST_MAX_FRAMES_WALKED,
+    LATE_THREADS = 64, /* remembered */
+    WAITS = 400,       /* of 5 ms each */
 };
 
 #define PST_NATIVE_OUTCOME(id, word, meaning) {word, meaning},
@@ -44,6 +45,8 @@ struct pst_native {
     struct pst_modules modules;
     struct pst_unwinder *unwinder;
     struct pst_symbols *symbols;
+    pid_t late[LATE_THREADS]; /* threads that did not stop in time when they were told to last */
+    size_t late_next;
 
     struct pst_stack_copy copy;
     struct pst_place places[PST_MAX_NATIVE_FRAMES];
@@ -78,6 +81,7 @@ const char *pst_native_mark_text(enum pst_native_mark mark)
         [PST_MARK_JIT] = "[jit]",
         [PST_MARK_LOST] = "[no unwind data]",
         [PST_MARK_MISMATCH] = "[native frames do not match]",
+        [PST_MARK_SWITCHED] = "[another stack]",
     };
 
     return texts[mark];
@@ -96,7 +100,7 @@ struct pst_native *pst_native_new(struct pst_tracer *tracer, pid_t pid, struct p
     native->memory = memory;
     native->python = python;
     native->child = pst_stat_read(pid, &stat) == 0 && stat.ppid == getpid();
-    pst_modules_init(&native->modules, pid, memory, runtime);
+    pst_modules_init(&native->modules, pid, memory, runtime, pst_tracer_elves(tracer));
     native->unwinder = pst_unwinder_new(&native->modules);
     native->symbols = pst_symbols_new(&native->modules, pst_tracer_functions(tracer));
     native->copy.bytes = malloc(PST_MAX_NATIVE_STACK_BYTES);
@@ -119,59 +123,6 @@ struct pst_native *pst_native_free(struct pst_native *native)
 
 /* --- while the thread is stopped --- */
 
-static bool want_one(void *context, pid_t own_tid)
-{
-    return own_tid == ((const struct take *)context)->own_tid;
-}
-
-/* Where no mapping is known (a stack that is new), page by page as far as it goes. */
-static int copy_probing(struct pst_native *native)
-{
-    struct pst_stack_copy *copy = &native->copy;
-    struct pst_piece pieces[PROBED_PAGES];
-    uint64_t at = copy->start;
-    size_t done = 0, len = 0;
-
-    for (size_t i = 0; i < PROBED_PAGES; i++) {
-        uint64_t end = (at | (PAGE - 1)) + 1;
-        pieces[i] = (struct pst_piece){at, copy->bytes + (at - copy->start), end - at};
-        at = end;
-    }
-    int status = pst_memory_readv(native->memory, pieces, PROBED_PAGES, &done);
-    if (status == 0)
-        done = PROBED_PAGES;
-    for (size_t i = 0; i < done; i++)
-        len += pieces[i].len;
-    copy->len = len;
-    return len > 0 ? 0 : status;
-}
-
-/* The stack ends where its mapping does, or where the C library keeps what belongs to the thread:
- * stacks of several threads may lie in one mapping. */
-static uint64_t stack_end(const struct pst_native *native, const struct pst_region *region,
-                          uint64_t thread_block)
-{
-    uint64_t end = region->end, most = native->copy.start + PST_MAX_NATIVE_STACK_BYTES;
-
-    if (thread_block > native->copy.start && thread_block < end)
-        end = thread_block + THREAD_BLOCK < end ? thread_block + THREAD_BLOCK : end;
-    return end < most ? end : most;
-}
-
-static int copy_stack(struct pst_native *native, uint64_t thread_block)
-{
-    struct pst_stack_copy *copy = &native->copy;
-
-    copy->start = copy->registers.sp & ~(uint64_t)7;
-    const struct pst_region *region = pst_modules_find(&native->modules, copy->start);
-    if (!region || !region->readable)
-        return copy_probing(native);
-    uint64_t end = stack_end(native, region, thread_block);
-    copy->len = end > copy->start ? (size_t)(end - copy->start) : 0;
-    int status = pst_memory_read(native->memory, copy->start, copy->bytes, copy->len);
-    return status == -EFAULT ? copy_probing(native) : status;
-}
-
 static const struct pst_py_thread *row_of(const struct take *take)
 {
     const struct pst_py_thread *found = NULL;
@@ -190,7 +141,7 @@ static const struct pst_py_thread *row_of(const struct take *take)
 
 static void read_python(struct take *take)
 {
-    take->verdict = pst_python_sample(take->native->python, want_one, take, &take->sample);
+    take->verdict = pst_python_sample_thread(take->native->python, take->own_tid, &take->sample);
 }
 
 /* What stands still: registers are there. */
@@ -202,8 +153,40 @@ static void read_still(struct take *take)
     read_python(take);
     const struct pst_py_thread *row = row_of(take);
     pst_memory_budget(native->memory, PST_MAX_TARGET_SAMPLE_BYTES, SAMPLE_READS);
+    struct pst_stack_owner owner = {row ? row->thread_id : 0, take->tid == native->pid};
     if (take->status == 0)
-        take->status = copy_stack(native, row ? row->thread_id : 0);
+        take->status = pst_stack_copy_take(&native->copy, &native->modules, &owner);
+}
+
+/* As pst_seize_end, for a wait that would go on by a call which a filter may punish. */
+static void end_stop(const struct take *take, struct pst_seized *stop,
+                     const struct pst_registers *registers)
+{
+    if (registers->restarts && pst_thread_filtered(take->native->pid, take->tid))
+        pst_seize_end_wait(stop);
+    pst_seize_end(stop);
+}
+
+/* A thread that comes too late is let go as it is; but where a filter judges it, it is not until
+ * its wait can be ended: unless it sleeps where nothing wakes it, that takes no longer than its
+ * turn on a CPU does. */
+static void let_go(const struct take *take, struct pst_seized *stop)
+{
+    pid_t pid = take->native->pid;
+    struct pst_registers registers;
+    int status = -ETIMEDOUT;
+
+    if (!pst_thread_filtered(pid, take->tid))
+        return;
+    for (int i = 0; i < WAITS && status == -ETIMEDOUT; i++) {
+        if (pst_thread_state(pid, take->tid) == 'D')
+            return;
+        status = pst_seize_wait(stop);
+    }
+    if (status < 0)
+        return;
+    (void)pst_seize_registers(stop, &registers);
+    end_stop(take, stop, &registers);
 }
 
 /* In the tracing thread. False: only its end lets the thread go. */
@@ -211,67 +194,57 @@ static bool take_stopped(void *context)
 {
     struct take *take = context;
     struct pst_native *native = take->native;
+    struct pst_registers *registers = &native->copy.registers;
     struct pst_seized stop;
     uint64_t before_ns = pst_clock_monotonic_ns();
 
-    take->status = pst_seize_begin(&stop, take->tid, native->child);
+    take->status = pst_seize_begin(&stop, take->tid, native->child && take->tid == native->pid);
+    if (take->status == -ETIMEDOUT)
+        let_go(take, &stop);
     if (take->status < 0)
-        return take->status != -ETIMEDOUT;
-    take->status = pst_seize_registers(&stop, &native->copy.registers);
+        return !stop.held;
+    take->status = pst_seize_registers(&stop, registers);
     read_still(take);
-    pst_seize_end(&stop);
+    end_stop(take, &stop, registers);
     take->stop_ns = pst_clock_monotonic_ns() - before_ns;
-    return true;
+    return !stop.held;
+}
+
+/* A thread that waits for what nothing interrupts (a disk, a child of vfork) would cost a wait for
+ * its stop each time: it is told to stop again only once that wait is over. */
+static bool still_late(struct pst_native *native, pid_t tid)
+{
+    for (size_t i = 0; i < LATE_THREADS; i++) {
+        if (native->late[i] != tid)
+            continue;
+        if (pst_thread_state(native->pid, tid) == 'D')
+            return true;
+        native->late[i] = 0;
+    }
+    return false;
+}
+
+static void stop_and_take(struct take *take)
+{
+    struct pst_native *native = take->native;
+
+    if (still_late(native, take->tid)) {
+        take->status = -ETIMEDOUT;
+        return;
+    }
+    if (pst_tracer_run(native->tracer, take_stopped, take) < 0)
+        take->status = -EIO;
+    if (take->status == -ETIMEDOUT)
+        native->late[native->late_next++ % LATE_THREADS] = take->tid;
 }
 
 /* --- afterwards --- */
 
-static pid_t tracer_of(const struct pst_native *native, pid_t tid)
-{
-    static const char key[] = "TracerPid:";
-    char name[64], text[4096];
-    uint64_t pid;
-
-    (void)snprintf(name, sizeof(name), "task/%d/status", (int)tid);
-    if (pst_procfs_read(native->pid, name, text, sizeof(text)) < 0)
-        return 0;
-    const char *line = strstr(text, key);
-    if (!line)
-        return 0;
-    struct pst_str value = pst_str(line + sizeof(key) - 1);
-    value.len = pst_str_find(value, '\n');
-    return pst_str_u64(pst_str_trim(value), 10, INT32_MAX, &pid) < 0 ? 0 : (pid_t)pid;
-}
-
-/* Who holds it already. */
-static bool name_tracer(struct pst_native *native, pid_t tid)
-{
-    char comm[32], name[64];
-    pid_t tracer = tracer_of(native, tid);
-
-    if (tracer <= 0)
-        return false;
-    ssize_t len = pst_procfs_read(tracer, "comm", comm, sizeof(comm));
-    while (len > 0 && comm[len - 1] == '\n')
-        comm[--len] = 0;
-    (void)snprintf(name, sizeof(name), "%s (%d)", len > 0 ? comm : "process", (int)tracer);
-    pst_tracer_name(native->tracer, name);
-    return true;
-}
-
-static bool is_ending(const struct pst_native *native, pid_t tid)
-{
-    char name[64], text[1024];
-    struct pst_stat stat;
-
-    (void)snprintf(name, sizeof(name), "task/%d/stat", (int)tid);
-    ssize_t len = pst_procfs_read(native->pid, name, text, sizeof(text));
-    return len <= 0 || pst_stat_parse(text, (size_t)len, &stat) < 0 || stat.state == 'Z' ||
-           stat.state == 'X';
-}
-
 static enum pst_native_outcome outcome_of(struct take *take)
 {
+    struct pst_native *native = take->native;
+    char tracer[64], state;
+
     switch (take->status) {
     case 0:
         return PST_NATIVE_OK;
@@ -282,9 +255,12 @@ static enum pst_native_outcome outcome_of(struct take *take)
     case -ENOSYS: /* a filter of system calls */
         return PST_NATIVE_REFUSED;
     case -EPERM: /* also what a thread answers that is about to end */
-        if (name_tracer(take->native, take->tid))
+        if (pst_thread_tracer(native->pid, take->tid, tracer, sizeof(tracer))) {
+            pst_tracer_name(native->tracer, tracer);
             return PST_NATIVE_TRACED;
-        return is_ending(take->native, take->tid) ? PST_NATIVE_GONE : PST_NATIVE_REFUSED;
+        }
+        state = pst_thread_state(native->pid, take->tid);
+        return state == 'Z' || state == 'X' ? PST_NATIVE_GONE : PST_NATIVE_REFUSED;
     default:
         return PST_NATIVE_UNREADABLE;
     }
@@ -313,20 +289,32 @@ static void fill_lines(struct pst_native *native, size_t count)
     }
 }
 
+/* The call in whose C frame the address lies, from a place on; count: none. Where a signal's
+ * handler has a stack of its own, what it interrupted may lie below it. */
+static size_t call_around(const struct pst_pc *pcs, size_t count, size_t from, uint64_t address)
+{
+    for (size_t i = from; i < count; i++) {
+        uint64_t sp = pcs[i].sp, outer = i + 1 < count ? pcs[i + 1].sp : UINT64_MAX;
+        bool goes_on = outer == 0 || (outer >= sp && outer <= address);
+        if (sp != 0 && sp <= address && !goes_on)
+            return i;
+    }
+    return count;
+}
+
 /* From 3.12 on each call of the evaluation loop keeps a shim in its C frame, which tells it apart
  * even where it has no name (stripped, split into parts). Both lists run from the leaf. */
 static void mark_loops(struct pst_native *native, const struct pst_pc *pcs, size_t count,
                        const struct pst_py_frame *python, size_t python_count)
 {
-    size_t at = 0;
+    size_t from = 0;
 
     for (size_t i = 0; i < python_count; i++) {
-        uint64_t shim = python[i].shim;
-        if (shim == 0)
+        size_t at = python[i].shim ? call_around(pcs, count, from, python[i].shim) : count;
+        if (at == count)
             continue;
-        while (at + 1 < count && (pcs[at + 1].sp == 0 || pcs[at + 1].sp <= shim))
-            at++;
-        if (at < count && pcs[at].sp != 0 && pcs[at].sp <= shim && native->places[at].python)
+        from = at;
+        if (native->places[at].python)
             native->places[at].kind = PST_PLACE_LOOP;
     }
 }
@@ -337,7 +325,8 @@ static size_t merge(struct pst_native *native, const struct pst_py_frame *python
     struct pst_merge_input input = {.places = native->places,
                                     .python = python,
                                     .python_count = count,
-                                    .symbols = native->symbols};
+                                    .symbols = native->symbols,
+                                    .foreign = native->copy.foreign};
     const struct pst_pc *pcs;
     bool unknown;
 
@@ -394,9 +383,7 @@ void pst_native_sample(struct pst_native *native, pid_t tid, pid_t own_tid, bool
 
     if (!native->modules.dwfl)
         (void)pst_modules_refresh(&native->modules);
-    int status = pst_tracer_run(native->tracer, take_stopped, &take);
-    if (status < 0)
-        take.status = -EIO;
+    stop_and_take(&take);
     if (take.stop_ns)
         pst_tracer_count_stop(native->tracer, running, take.stop_ns);
     else

@@ -1,10 +1,12 @@
 /* The stop itself: seize, interrupt, wait with a deadline, let go. */
 #include "seize.h"
 
+#include <assert.h>
 #include <elf.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -15,12 +17,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "native/native.h"
 
 enum {
     PATIENCE_NS = 5000000,
     FIRST_LOOK_NS = 400000,
     NEXT_LOOK_NS = 500000,
     EVENT_SHIFT = 8,
+    RESTART_BLOCK = 516, /* the kernel's ERESTART_RESTARTBLOCK */
 };
 
 static __thread timer_t alarm_timer;
@@ -71,13 +75,24 @@ static void set_alarm(long first_ns)
     (void)timer_settime(alarm_timer, 0, &when, NULL);
 }
 
-/* A thread that ended while it was traced stays until its tracer has waited for it. */
-static void reap(const struct pst_seized *stop)
+/* A thread that ended while it was traced stays until its tracer has waited for it, and with it the
+ * end of its process, or the exec of another of its threads. One that is being killed has not ended
+ * yet, and the first of a process does so with the last: false then, and where an exec has given it
+ * another number. */
+static bool reap(const struct pst_seized *stop)
 {
-    siginfo_t info;
+    uint64_t deadline = pst_clock_monotonic_ns() + PATIENCE_NS;
+    siginfo_t info = {0};
+    int status;
 
-    if (!stop->child)
-        (void)waitid(P_PID, (id_t)stop->tid, &info, WEXITED | WNOHANG | __WALL);
+    if (stop->child)
+        return true;
+    set_alarm(FIRST_LOOK_NS);
+    do
+        status = waitid(P_PID, (id_t)stop->tid, &info, WEXITED | __WALL);
+    while (status < 0 && errno == EINTR && pst_clock_monotonic_ns() < deadline);
+    set_alarm(0);
+    return status == 0 && info.si_pid == stop->tid;
 }
 
 /* What a stop means for the end of it: a signal on its way has to be passed on. */
@@ -117,25 +132,30 @@ static int wait_stopped(struct pst_seized *stop)
     }
 }
 
+int pst_seize_wait(struct pst_seized *stop)
+{
+    set_alarm(FIRST_LOOK_NS);
+    int status = wait_stopped(stop);
+    set_alarm(0);
+    stop->held = status < 0 && (status != -ESRCH || !reap(stop));
+    return status;
+}
+
 int pst_seize_begin(struct pst_seized *stop, pid_t tid, bool child)
 {
     *stop = (struct pst_seized){.tid = tid, .child = child};
     if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0)
         return -errno;
-    if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0) {
-        int status = -errno;
-        reap(stop);
-        return status;
-    }
-    set_alarm(FIRST_LOOK_NS);
-    int status = wait_stopped(stop);
-    set_alarm(0);
-    if (status == -ESRCH)
-        reap(stop);
+    if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) == 0)
+        return pst_seize_wait(stop);
+    int status = -errno;
+    stop->held = status != -ESRCH || !reap(stop);
     return status;
 }
 
 #if defined(__x86_64__)
+static_assert(offsetof(struct user_regs_struct, rax) == PST_RESULT_REGISTER, "rax");
+
 void pst_registers_take(const struct user_regs_struct *r, struct pst_registers *ret)
 {
     const uint64_t values[] = {r->rax, r->rdx, r->rcx, r->rbx, r->rsi, r->rdi,
@@ -146,6 +166,7 @@ void pst_registers_take(const struct user_regs_struct *r, struct pst_registers *
     ret->count = sizeof(values) / sizeof(values[0]);
     ret->pc = r->rip;
     ret->sp = r->rsp;
+    ret->restarts = (int64_t)r->orig_rax >= 0 && (int64_t)r->rax == -RESTART_BLOCK;
 }
 #elif defined(__aarch64__)
 void pst_registers_take(const struct user_regs_struct *r, struct pst_registers *ret)
@@ -156,6 +177,7 @@ void pst_registers_take(const struct user_regs_struct *r, struct pst_registers *
     ret->count = 32;
     ret->pc = r->pc;
     ret->sp = r->sp;
+    ret->restarts = false; /* the kernel does not say so here */
 }
 #endif
 
@@ -164,6 +186,7 @@ int pst_seize_registers(const struct pst_seized *stop, struct pst_registers *ret
     struct user_regs_struct registers;
     struct iovec piece = {&registers, sizeof(registers)};
 
+    ret->restarts = false;
     if (ptrace(PTRACE_GETREGSET, stop->tid, (void *)NT_PRSTATUS, &piece) < 0)
         return -errno;
     if (piece.iov_len != sizeof(registers)) /* a 32-bit program */
@@ -172,8 +195,17 @@ int pst_seize_registers(const struct pst_seized *stop, struct pst_registers *ret
     return 0;
 }
 
+void pst_seize_end_wait(const struct pst_seized *stop)
+{
+#if defined(__x86_64__)
+    (void)ptrace(PTRACE_POKEUSER, stop->tid, PST_RESULT_REGISTER, -(long)EINTR);
+#else
+    (void)stop;
+#endif
+}
+
 void pst_seize_end(struct pst_seized *stop)
 {
-    if (ptrace(PTRACE_DETACH, stop->tid, NULL, (void *)(intptr_t)stop->signal) < 0)
-        reap(stop);
+    stop->held =
+        ptrace(PTRACE_DETACH, stop->tid, NULL, (void *)(intptr_t)stop->signal) < 0 && !reap(stop);
 }

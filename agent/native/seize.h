@@ -15,11 +15,13 @@ struct pst_registers {
     uint64_t value[PST_REGISTERS];
     unsigned count;
     uint64_t pc, sp;
+    bool restarts; /* it was in a timed wait, which goes on by restart_syscall */
 };
 
 struct pst_seized {
     pid_t tid;
-    bool child; /* the process is our own child: its end is for others to wait for */
+    bool child; /* the first thread of a child of our own: its end is for others to wait for */
+    bool held;  /* it could not be let go: only the end of the calling thread can */
     int signal; /* that was about to be delivered */
 };
 
@@ -27,13 +29,20 @@ struct pst_seized {
 int pst_seize_prepare(void);
 void pst_seize_done(void);
 
-/* 0: stopped, pst_seize_end must follow. -EPERM traced already or refused; -ESRCH gone; -ETIMEDOUT:
- * it is still attached, and only the end of the calling thread can let it go. */
+/* 0: stopped, pst_seize_end must follow. -EPERM traced already or refused; -ESRCH gone; -ETIMEDOUT
+ * not stopped in time. held tells afterwards whether the calling thread has to end. */
 int pst_seize_begin(struct pst_seized *stop, pid_t tid, bool child);
+/* After -ETIMEDOUT: as long again, and the same answers. */
+int pst_seize_wait(struct pst_seized *stop);
 /* From what ptrace or a core file gives: struct user_regs_struct. */
 struct user_regs_struct;
 void pst_registers_take(const struct user_regs_struct *registers, struct pst_registers *ret);
 int pst_seize_registers(const struct pst_seized *stop, struct pst_registers *ret);
+/* Has the wait of a stopped thread end with EINTR, as by a signal, instead of going on by
+ * restart_syscall: a filter of system calls that does not list this one may kill for it. The only
+ * thing that is ever written to a target. Nothing on 64-bit ARM. */
+void pst_seize_end_wait(const struct pst_seized *stop);
+/* Lets it go; held as with pst_seize_begin. */
 void pst_seize_end(struct pst_seized *stop);
 
 #endif

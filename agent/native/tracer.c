@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 
+#include "elves.h"
 #include "functions.h"
 #include "seize.h"
 
@@ -35,6 +36,7 @@ struct pst_tracer {
     struct lengths running, sleeping;
 
     struct pst_functions *functions;
+    struct pst_elves *elves;
 };
 
 static void wait_for(sem_t *semaphore)
@@ -103,7 +105,10 @@ struct pst_tracer *pst_tracer_new(void)
     if (!tracer)
         return NULL;
     tracer->functions = pst_functions_new();
-    if (!tracer->functions) {
+    tracer->elves = elf_version(EV_CURRENT) != EV_NONE ? pst_elves_new() : NULL;
+    if (!tracer->functions || !tracer->elves) {
+        pst_functions_free(tracer->functions);
+        pst_elves_free(tracer->elves);
         free(tracer);
         return NULL;
     }
@@ -124,8 +129,14 @@ struct pst_tracer *pst_tracer_free(struct pst_tracer *tracer)
     (void)sem_destroy(&tracer->start);
     (void)sem_destroy(&tracer->done);
     pst_functions_free(tracer->functions);
+    pst_elves_free(tracer->elves);
     free(tracer);
     return NULL;
+}
+
+struct pst_elves *pst_tracer_elves(struct pst_tracer *tracer)
+{
+    return tracer->elves;
 }
 
 struct pst_functions *pst_tracer_functions(struct pst_tracer *tracer)

@@ -10,8 +10,9 @@
  * before this returns, and everything that it traces goes free. 0 or -errno: not run. */
 int pst_tracer_run(struct pst_tracer *tracer, bool (*job)(void *context), void *context);
 
-/* Names of functions that all its targets share. */
+/* Names of functions, and files, that all its targets share. */
 struct pst_functions *pst_tracer_functions(struct pst_tracer *tracer);
+struct pst_elves *pst_tracer_elves(struct pst_tracer *tracer);
 
 void pst_tracer_count_stop(struct pst_tracer *tracer, bool running, uint64_t ns);
 void pst_tracer_count(struct pst_tracer *tracer, enum pst_native_outcome outcome);

@@ -54,23 +54,18 @@ static bool get_thread(Dwfl *dwfl, pid_t tid, void *context, void **thread)
 static bool memory_read(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *result, void *context)
 {
     struct pst_unwinder *unwinder = context;
-    const struct pst_stack_copy *copy = unwinder->copy;
-    uint64_t offset = address - copy->start;
+    struct pst_memory *memory = unwinder->modules->memory;
+    bool past = false;
 
     (void)dwfl;
-    if (address < copy->start || copy->len < sizeof(*result) ||
-        offset > copy->len - sizeof(*result)) {
-        struct pst_memory *memory = unwinder->modules->memory;
-        /* A core file stands still: no copy bounds it, nor does a stack end where another begins.
-         */
-        if (pst_memory_core(memory) && pst_memory_u64(memory, address, result) == 0)
-            return true;
-        unwinder->missed = true;
-        unwinder->past_copy |= address >= copy->start;
-        return false;
-    }
-    memcpy(result, copy->bytes + offset, sizeof(*result));
-    return true;
+    if (pst_stack_copy_word(unwinder->copy, address, result, &past))
+        return true;
+    /* A core file stands still: no copy bounds it, nor does a stack end where another begins. */
+    if (pst_memory_core(memory) && pst_memory_u64(memory, address, result) == 0)
+        return true;
+    unwinder->missed = true;
+    unwinder->past_copy |= past;
+    return false;
 }
 
 static bool set_registers(Dwfl_Thread *thread, void *context)
@@ -124,7 +119,8 @@ static int on_frame(Dwfl_Frame *state, void *context)
     struct pst_native_image *image = pst_modules_image(unwinder->modules, region);
     if (!image)
         return finish(unwinder, PST_END_JIT);
-    if (!pst_image_open(image, unwinder->modules->pid, unwinder->modules->memory)) /* no ELF file */
+    if (!pst_image_open(image, unwinder->modules->pid, unwinder->modules->memory,
+                        unwinder->modules->elves)) /* no ELF file */
         return finish(unwinder, gone(unwinder, image) ? PST_END_LOST : PST_END_JIT);
     if (unwinder->count == PST_MAX_NATIVE_FRAMES)
         return finish(unwinder, PST_END_TRUNCATED);

@@ -4,20 +4,14 @@
 #define PST_NATIVE_UNWIND_H
 
 #include "modules.h"
-#include "seize.h"
-
-struct pst_stack_copy {
-    struct pst_registers registers;
-    uint64_t start; /* the stack pointer, rounded down */
-    size_t len;
-    unsigned char *bytes;
-};
+#include "stack.h"
 
 enum pst_unwind_end {
     PST_END_WHOLE,     /* the outermost frame says that it is one */
     PST_END_TRUNCATED, /* past the copy, or too many frames */
     PST_END_JIT,       /* code that belongs to no file */
     PST_END_LOST,      /* no unwind table, or nonsense */
+    PST_END_SWITCHED,  /* where a coroutine's stack begins; what called it lies on another */
 };
 
 struct pst_pc {

@@ -170,6 +170,7 @@ struct pst_python {
     struct pst_py_scratch *scratch;
     bool own_scratch;
     bool validation_off;
+    bool alone; /* this sample is of one thread: nothing is read of the others */
 
     struct pst_interp *interps;
     uint32_t interp_count;

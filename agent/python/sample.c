@@ -29,7 +29,7 @@ struct pass {
 static bool in_batch(const struct pass *pass, const struct pst_thread *thread)
 {
     return thread->state == PST_THREAD_PENDING ||
-           (pass->first_round && thread->state == PST_THREAD_SKIPPED);
+           (pass->first_round && !pass->python->alone && thread->state == PST_THREAD_SKIPPED);
 }
 
 static void end_thread(struct pst_thread *thread, enum pst_verdict verdict)
@@ -122,9 +122,13 @@ static bool take_identity(struct pst_python *python, struct pst_thread *thread)
         python->list_valid = false;
         return false;
     }
-    if (pst_word(copy, l->tstate.next) != thread->next ||
-        pst_word(copy, l->tstate.thread_id) != thread->pthread)
+    if (pst_word(copy, l->tstate.next) != thread->next)
         python->list_valid = false;
+    if (pst_word(copy, l->tstate.thread_id) != thread->pthread) {
+        python->list_valid = false;
+        if (python->alone)
+            return false;
+    }
     if (l->tstate.native_thread_id)
         thread->tid = (pid_t)pst_word(copy, l->tstate.native_thread_id);
     if (l->tstate.attached)
@@ -362,6 +366,8 @@ static enum pst_verdict emit(struct pst_python *python, struct pst_py_sample *re
         const struct pst_thread *thread = &python->threads[i];
         if (thread->verdict == PST_V_GONE || thread->leftover)
             continue;
+        if (python->alone && thread->state == PST_THREAD_SKIPPED)
+            continue;
         count(python, thread, ret);
         python->out_threads[emitted++] = (struct pst_py_thread){
             .tstate = thread->address,
@@ -384,13 +390,8 @@ static enum pst_verdict emit(struct pst_python *python, struct pst_py_sample *re
     return PST_V_OK;
 }
 
-enum pst_verdict pst_python_sample(struct pst_python *python,
-                                   bool (*want)(void *context, pid_t tid), void *context,
-                                   struct pst_py_sample *ret)
+static enum pst_verdict prepare(struct pst_python *python)
 {
-    enum pst_verdict verdict = PST_V_OK;
-
-    *ret = (struct pst_py_sample){0};
     if (!python->scratch) {
         python->scratch = pst_py_scratch_new();
         python->own_scratch = true;
@@ -401,8 +402,16 @@ enum pst_verdict pst_python_sample(struct pst_python *python,
     bool objects = python->layout.frames_kind == PST_FRAMES_OBJECT;
     pst_memory_budget(python->memory, PST_MAX_TARGET_SAMPLE_BYTES,
                       PST_MAX_SAMPLE_READS + (objects ? PST_MAX_FRAMES_WALKED : 0));
-    /* A list that turned out to have changed is read again at once: a thread that has just started
-     * would otherwise pass for a native one in this sample. */
+    return PST_V_OK;
+}
+
+/* A list that turned out to have changed is read again at once: a thread that has just started
+ * would otherwise pass for a native one in this sample. */
+static enum pst_verdict read_all(struct pst_python *python, bool (*want)(void *context, pid_t tid),
+                                 void *context)
+{
+    enum pst_verdict verdict = PST_V_OK;
+
     for (int attempt = 0; attempt < LIST_ATTEMPTS && verdict == PST_V_OK; attempt++) {
         if (!python->list_valid)
             verdict = pst_threads_refresh(python);
@@ -413,6 +422,12 @@ enum pst_verdict pst_python_sample(struct pst_python *python,
             verdict = run(python);
         }
     }
+    return verdict;
+}
+
+static enum pst_verdict end_sample(struct pst_python *python, enum pst_verdict verdict,
+                                   struct pst_py_sample *ret)
+{
     if (verdict == PST_V_OK)
         pst_jit_look(python);
     if (verdict == PST_V_OK)
@@ -420,8 +435,77 @@ enum pst_verdict pst_python_sample(struct pst_python *python,
     if (verdict != PST_V_OK) {
         python->stats.verdicts[verdict]++;
         *ret = (struct pst_py_sample){0};
-    } else if (python->second) {
-        pst_second_add(python, want, context, ret);
     }
+    return verdict;
+}
+
+enum pst_verdict pst_python_sample(struct pst_python *python,
+                                   bool (*want)(void *context, pid_t tid), void *context,
+                                   struct pst_py_sample *ret)
+{
+    enum pst_verdict verdict = prepare(python);
+
+    *ret = (struct pst_py_sample){0};
+    if (verdict != PST_V_OK)
+        return verdict;
+    verdict = end_sample(python, read_all(python, want, context), ret);
+    if (verdict == PST_V_OK && python->second)
+        pst_second_add(python, want, context, ret);
+    return verdict;
+}
+
+/* --- one thread alone --- */
+
+static bool has_tid(void *context, pid_t tid)
+{
+    return tid == *(const pid_t *)context;
+}
+
+/* Whether the list has it, and none of its thread states turned out to be somebody else's. */
+static bool all_there(const struct pst_python *python, pid_t tid)
+{
+    bool found = false;
+
+    for (uint32_t i = 0; i < python->thread_count; i++) {
+        const struct pst_thread *thread = &python->threads[i];
+        if (thread->tid != tid)
+            continue;
+        if (thread->verdict == PST_V_GONE && thread->state == PST_THREAD_DONE)
+            return false;
+        found = true;
+    }
+    return found;
+}
+
+static enum pst_verdict read_alone(struct pst_python *python, pid_t tid)
+{
+    enum pst_verdict verdict = PST_V_OK;
+
+    for (int attempt = 0; attempt < LIST_ATTEMPTS && verdict == PST_V_OK; attempt++) {
+        if (attempt > 0 || python->thread_count == 0)
+            verdict = pst_threads_refresh(python);
+        if (verdict == PST_V_OK) {
+            begin(python, has_tid, &tid);
+            verdict = run(python);
+        }
+        if (verdict == PST_V_OK && (python->list_valid || all_there(python, tid)))
+            break;
+    }
+    return verdict;
+}
+
+enum pst_verdict pst_python_sample_thread(struct pst_python *python, pid_t tid,
+                                          struct pst_py_sample *ret)
+{
+    enum pst_verdict verdict = prepare(python);
+
+    *ret = (struct pst_py_sample){0};
+    if (verdict != PST_V_OK)
+        return verdict;
+    python->alone = true;
+    verdict = end_sample(python, read_alone(python, tid), ret);
+    python->alone = false;
+    if (verdict == PST_V_OK && python->second)
+        pst_second_add(python, has_tid, &tid, ret);
     return verdict;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "native/native.h"
 #include "sandbox.h"
 
 enum { READERS = 1, DAEMON = 2, NATIVE = 4 };
@@ -79,7 +80,22 @@ static int thread_conditions(scmp_filter_ctx filter)
     return allow_if(filter, SCMP_SYS(clone), thread);
 }
 
-/* Stopping, looking and letting go: nothing that writes to what is traced. */
+/* One value for one register: a wait that was interrupted ends with EINTR (seize.h). */
+static int ending_condition(scmp_filter_ctx filter)
+{
+#if defined(__x86_64__)
+    const struct scmp_arg_cmp conditions[] = {
+        equal(0, PTRACE_POKEUSER), equal(2, PST_RESULT_REGISTER), equal(3, (scmp_datum_t)-EINTR)};
+
+    return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ptrace),
+                                  PST_ARRAY_SIZE(conditions), conditions);
+#else
+    (void)filter;
+    return 0;
+#endif
+}
+
+/* Stopping, looking and letting go: nothing that writes what it chooses. */
 static int tracing_conditions(scmp_filter_ctx filter)
 {
     static const scmp_datum_t requests[] = {PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_GETREGSET,
@@ -88,7 +104,7 @@ static int tracing_conditions(scmp_filter_ctx filter)
 
     for (size_t i = 0; i < PST_ARRAY_SIZE(requests) && status == 0; i++)
         status = allow_if(filter, SCMP_SYS(ptrace), equal(0, requests[i]));
-    return status;
+    return status == 0 ? ending_condition(filter) : status;
 }
 
 static int any_role_conditions(scmp_filter_ctx filter)

@@ -78,7 +78,7 @@ def test_private_headers_are_included_from_their_own_folder_only():
 DOORS = [
     ("process_vm_readv", r"\bprocess_vm_readv\b", ["discovery/target/memory.c"]),
     ("ptrace", r"\bPTRACE_(?:SEIZE|ATTACH|INTERRUPT)\b", ["discovery/target/stop.c", "agent/native/", "agent/roles/filter.c"]),
-    ("writing to a target", r"\bprocess_vm_writev\b|\bPTRACE_(?:POKE\w+|SETREGS\w*)\b", []),
+    ("writing to a target", r"\bprocess_vm_writev\b|\bPTRACE_(?:POKE\w+|SETREGS\w*)\b", ["agent/native/seize.c", "agent/roles/filter.c"]),
     ("curl", r"#\s*include\s*<curl/", ["lib/net/"]),
     ("nghttp2", r"#\s*include\s*<nghttp2/", ["lib/net/"]),
     ("opening a database", r"\bsqlite3_open(?:_v2)?\b", ["lib/base/db.c"]),

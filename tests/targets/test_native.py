@@ -244,7 +244,7 @@ def test_cplusplus_is_demangled_and_has_lines(parked, dump, built):
     process = parked(pythons.system_python(), "ring", built)
     frame, = [one for one in dump(process.pid)[0]["frames"] if one["name"].startswith("shop::")]
     assert frame["name"] == "shop::Till<int>::ring(void (*)())"
-    assert frame["system_name"].startswith("_ZN4shop") and frame["filename"].endswith("shapes.cpp") and frame["line"] == 10
+    assert frame["system_name"].startswith("_ZN4shop") and frame["filename"].endswith("shapes.cpp") and frame["line"] == 16
     assert len(frame["build_id"]) == 40 and frame["module"].endswith("shapes.so") and frame["address"] > 0
 
 
@@ -283,6 +283,22 @@ def test_a_stack_longer_than_its_copy_is_cut_and_says_so_but_for_one_in_a_core_f
     assert names(thread["frames"]).index("[truncated]") < names(thread["frames"]).index("deep")
     whole = names(dump_core(pystrobe, core_of(process, tmp_path))[0]["frames"])
     assert whole.count("shapes_deep") == 201 and "[truncated]" not in whole, whole
+
+
+def test_what_a_signal_with_a_stack_of_its_own_interrupted_is_shown_too(parked, dump, built):
+    thread = dump(parked(pythons.system_python(), "signal", built).pid)[0]
+    found = names(thread["frames"])
+    assert thread["native"] == "ok" and python_names(thread["frames"]) == ["parked", "signal", "start", "<module>"]
+    order = [found.index(name) for name in ("parked", "on_signal(int)", "shapes_signal", "signal", "start")]
+    assert order == sorted(order) and "[truncated]" not in found, found
+
+
+def test_a_coroutine_of_c_shows_its_own_calls_and_all_of_python(parked, dump, built):
+    thread = dump(parked(pythons.system_python(), "coroutine", built).pid)[0]
+    found = names(thread["frames"])
+    assert thread["native"] == "ok" and python_names(thread["frames"]) == ["parked", "coroutine", "start", "<module>"]
+    order = [found.index(name) for name in ("parked", "run_coroutine()", "[another stack]", "coroutine")]
+    assert order == sorted(order), found
 
 
 def test_deleted_libraries_keep_their_names(parked, dump, built, tmp_path):
@@ -370,6 +386,57 @@ def test_a_target_that_is_traced_is_sampled_as_python_only(pystrobe, parked, dum
     assert "parked" in done.stdout and "qsort" not in done.stdout
 
 
+def python_only(pystrobe, pid, why):
+    """What a recording says of a process whose native frames are not to be had."""
+    done = subprocess.run([str(pystrobe), "record", "--native", "--idle", "-d", "1", "-r", "50", "-f", "raw", "-o", "-", "--pid", str(pid)],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and why in done.stderr, done.stderr
+    return done.stdout
+
+
+def test_a_thread_that_nothing_interrupts_is_let_go_and_shown_as_python_only(pystrobe, parked, dump, start_python, built):
+    process = start_python(pythons.system_python(), PARK, "vfork", built, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "parked\n"
+    wait_until(lambda: state_of(process.pid) == "D", what="it waits for its child")
+    thread = dump(process.pid)[0]
+    assert thread["native"] == "late" and names(thread["frames"]) == ["vfork", "start", "<module>"]
+    assert "vfork" in python_only(pystrobe, process.pid, "did not stop in time")
+    assert state_of(process.pid) == "D" and not any(tracer for _, tracer in tracers(process.pid).values())
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of system calls are those of x86-64")
+def test_a_filter_that_does_not_know_how_waits_go_on_does_not_kill_the_target(pystrobe, parked, dump):
+    process = parked(pythons.system_python(), "filtered")
+    thread = dump(process.pid)[0]
+    assert thread["native"] == "ok" and python_names(thread["frames"]) == ["filtered", "start", "<module>"]
+    assert any("poll" in name for name in names(thread["frames"])[:2]), thread
+    done = subprocess.run([str(pystrobe), "record", "--native", "--idle", "-d", "1", "-r", "200", "-f", "raw", "-o", "-", "--pid",
+                           str(process.pid)], capture_output=True, text=True, timeout=60)
+    assert "filtered" in done.stdout and process.poll() is None
+    wait_until(lambda: state_of(process.pid) == "S", what="it waits as before")
+
+
+def test_a_process_that_ends_while_its_threads_are_held_ends_at_once(pystrobe, start_python, processes):
+    """A thread that ended is nobody's before its tracer has waited for it."""
+    for turn in range(8):
+        target = start_python(pythons.system_python(), WORKLOADS / "crowd.py", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        target.stdout.readline()
+        recorder = processes([pystrobe, "record", "--native", "--idle", "-r", "3000", "-d", "60", "-f", "raw", "-o", "/dev/null",
+                              "--pid", target.pid], stderr=subprocess.PIPE)
+        wait_until(lambda pid=target.pid: any(tracer for _, tracer in tracers(pid).values()), what="a thread is held")
+        target.stdin.close()
+        assert target.wait(20) == 0, turn
+        recorder.wait(20)
+
+
+def test_a_program_whose_threads_come_and_go_ends_when_it_is_done(pystrobe, tmp_path):
+    code = ("import threading\nfor _ in range(1500):\n thread = threading.Thread(target=lambda: sum(range(2000)))\n"
+            " thread.start()\n thread.join()\nraise SystemExit(7)")
+    done = subprocess.run([str(pystrobe), "record", "--native", "--idle", "-r", "3000", "-f", "raw", "-o", str(tmp_path / "out.txt"), "--",
+                           pythons.system_python().exe, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 7, done.stderr
+
+
 def test_signals_arrive_and_a_stopped_process_stays_stopped(pystrobe, start_python):
     process = start_python(pythons.system_python(), WORKLOADS / "busy.py", stdout=subprocess.PIPE, text=True)
     process.stdout.readline()
@@ -455,7 +522,7 @@ def test_pprof_names_binaries_and_build_ids(pystrobe, parked, built, tmp_path):
     assert shown.returncode == 0, shown.stderr
     mapping = re.search(r"^(\d+): \S+ \S*shapes\.so ([0-9a-f]{40}) ", shown.stdout, re.M)
     assert mapping, shown.stdout
-    assert re.search(rf"^ +\d+: 0x[0-9a-f]+ M={mapping.group(1)} shop::Till<int>::ring.*shapes\.cpp:10", shown.stdout, re.M), shown.stdout
+    assert re.search(rf"^ +\d+: 0x[0-9a-f]+ M={mapping.group(1)} shop::Till<int>::ring.*shapes\.cpp:16", shown.stdout, re.M), shown.stdout
 
 
 @pytest.mark.parametrize("command", ["record", "dump"])

@@ -13,6 +13,8 @@
 
 enum { MOST = 64 };
 
+static bool foreign; /* the stack may be a coroutine's */
+
 static struct pst_place place_of(char letter)
 {
     struct pst_place place = {.first = (uint32_t)letter, .count = 1};
@@ -34,7 +36,8 @@ static void assert_merged(const char *native, enum pst_unwind_end end, const cha
     struct pst_py_frame frames[MOST];
     struct pst_native_frame merged[MOST];
     char text[MOST + 1] = "";
-    struct pst_merge_input input = {.places = places, .end = end, .python = frames};
+    struct pst_merge_input input = {
+        .places = places, .end = end, .python = frames, .foreign = foreign};
     bool found;
 
     for (; *native; native++)
@@ -47,7 +50,7 @@ static void assert_merged(const char *native, enum pst_unwind_end end, const cha
     }
     size_t count = pst_native_merge(&input, merged, MOST, &found);
     for (size_t i = 0; i < count; i++)
-        text[i] = merged[i].kind == PST_NATIVE_MARK ? "TJLM"[merged[i].id] : (char)merged[i].id;
+        text[i] = merged[i].kind == PST_NATIVE_MARK ? "TJLMS"[merged[i].id] : (char)merged[i].id;
     assert_string_equal(text, expected);
     assert_int_equal(found, mismatch);
 }
@@ -94,6 +97,16 @@ static void what_does_not_fit_costs_a_mark_and_no_python_frame(void **state)
     assert_merged("aLbL", PST_END_JIT, "1!", "aM1", true);
 }
 
+static void where_a_coroutine_begins_python_goes_on_alone(void **state)
+{
+    (void)state;
+    foreign = true;
+    assert_merged("aLb", PST_END_WHOLE, "1!2!", "a1bS2", false);
+    assert_merged("aLbL", PST_END_WHOLE, "1!2!", "a1b2", false);
+    assert_merged("aLLL", PST_END_WHOLE, "1!", "aM1", true);
+    foreign = false;
+}
+
 static void too_many_frames_leave_python_alone(void **state)
 {
     struct pst_place places[MOST];
@@ -119,6 +132,7 @@ int main(void)
         cmocka_unit_test(a_loop_that_has_no_frame_yet_shows_none),
         cmocka_unit_test(a_stack_that_was_cut_is_aligned_at_its_leaf),
         cmocka_unit_test(what_does_not_fit_costs_a_mark_and_no_python_frame),
+        cmocka_unit_test(where_a_coroutine_begins_python_goes_on_alone),
         cmocka_unit_test(too_many_frames_leave_python_alone),
     };
 

@@ -236,6 +236,27 @@ static void test_a_thread_not_wanted_is_listed_without_frames(void **state)
     done(&fake);
 }
 
+/* A caller that holds the thread up meanwhile waits for no other. */
+static void test_one_thread_alone_is_read_as_with_the_others_and_without_them(void **state)
+{
+    struct pst_py_sample sample;
+    struct fake fake;
+
+    (void)state;
+    load(&fake, "python-3.12", 0x030c00f0);
+    struct pst_py_sample whole = sampled(&fake);
+    uint32_t frames = whole.threads[0].frame_count;
+    uint64_t calls = pst_memory_calls(fake.memory);
+    assert_int_equal(pst_python_sample_thread(fake.python, 4711, &sample), PST_V_OK);
+    assert_int_equal(pst_memory_calls(fake.memory) - calls, 1 + sample.retries);
+    assert_int_equal(sample.thread_count, 1);
+    assert_int_equal(sample.threads[0].frame_count, frames);
+    assert_true(frames > 0);
+    assert_int_equal(pst_python_sample_thread(fake.python, 4712, &sample), PST_V_OK);
+    assert_int_equal(sample.thread_count, 0);
+    done(&fake);
+}
+
 static void test_a_frame_that_was_left_is_no_root(void **state)
 {
     struct fake fake;
@@ -411,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_nobody_holds_a_gil_that_is_off),
         cmocka_unit_test(test_a_steady_thread_costs_one_call_a_sample),
         cmocka_unit_test(test_a_thread_not_wanted_is_listed_without_frames),
+        cmocka_unit_test(test_one_thread_alone_is_read_as_with_the_others_and_without_them),
         cmocka_unit_test(test_a_frame_that_was_left_is_no_root),
         cmocka_unit_test(test_a_leaf_that_was_left_is_cut),
         cmocka_unit_test(test_a_stack_that_comes_back_to_itself_is_a_cycle),

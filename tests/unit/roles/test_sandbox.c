@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "native/native.h"
 #include "sandbox.h"
 
 /* Runs attempt in a restricted child and returns what it exits with. */
@@ -124,6 +125,26 @@ static int set_registers(void)
     return ptrace(PTRACE_SETREGSET, INT32_MAX, NULL, NULL) < 0 ? errno : 0;
 }
 
+static int poke(long where, long what)
+{
+    return ptrace(PTRACE_POKEUSER, INT32_MAX, where, what) < 0 ? errno : 0;
+}
+
+static int end_a_wait(void)
+{
+    return poke(PST_RESULT_REGISTER, -EINTR);
+}
+
+static int choose_a_result(void)
+{
+    return poke(PST_RESULT_REGISTER, 0);
+}
+
+static int choose_a_register(void)
+{
+    return poke(PST_RESULT_REGISTER + 8, -EINTR);
+}
+
 #ifdef PST_SANITIZED
 enum { REFUSED = 0 };
 #define ONLY_UNDER_THE_REAL_FILTER() skip()
@@ -160,6 +181,12 @@ static void test_native_frames_allow_to_stop_and_not_to_write(void **state)
     assert_int_equal(as(PST_ROLE_SAMPLE, true, seize), ESRCH);
     assert_int_equal(as(PST_ROLE_SAMPLE, true, write_traced), REFUSED);
     assert_int_equal(as(PST_ROLE_SAMPLE, true, set_registers), REFUSED);
+#if defined(__x86_64__)
+    assert_int_equal(as(PST_ROLE_SAMPLE, true, end_a_wait), ESRCH);
+#endif
+    assert_int_equal(as(PST_ROLE_SAMPLE, false, end_a_wait), REFUSED);
+    assert_int_equal(as(PST_ROLE_SAMPLE, true, choose_a_result), REFUSED);
+    assert_int_equal(as(PST_ROLE_SAMPLE, true, choose_a_register), REFUSED);
     assert_int_equal(as(PST_ROLE_SAMPLE, true, fork_child), REFUSED);
     assert_int_equal(as(PST_ROLE_SAMPLE, true, open_socket), REFUSED);
     assert_int_equal(as(PST_ROLE_SAMPLE, true, create_file), REFUSED);

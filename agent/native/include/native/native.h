@@ -17,6 +17,8 @@
 #include "target/memory.h"
 #include "target/runtime.h"
 
+enum { PST_RESULT_REGISTER = 80 }; /* x86-64: where PTRACE_POKEUSER has rax */
+
 #define PST_NATIVE_OUTCOME(id, word, meaning) PST_NATIVE_##id,
 enum pst_native_outcome {
 #include "native/outcome.def"
@@ -59,6 +61,7 @@ enum pst_native_mark {
     PST_MARK_JIT,       /* code without a file: nothing tells how to unwind it */
     PST_MARK_LOST,      /* a file without unwind tables, or a stack that contradicts them */
     PST_MARK_MISMATCH,  /* native frames do not fit Python's: from here on Python's alone */
+    PST_MARK_SWITCHED,  /* a coroutine's stack ends: what called it lies on another */
     PST_MARK_COUNT
 };
 /* As a frame: "[truncated]" and so on. */

@@ -93,6 +93,13 @@ enum pst_verdict pst_python_sample(struct pst_python *python,
                                    bool (*want)(void *context, pid_t tid), void *context,
                                    struct pst_py_sample *ret);
 
+/* The same of one thread, for a caller that holds it up meanwhile: what it costs does not grow with
+ * the others, of which the sample has no rows. A list of threads that changed is followed again
+ * only where this thread is not found as it was known; the next pst_python_sample does in any case.
+ */
+enum pst_verdict pst_python_sample_thread(struct pst_python *python, pid_t tid,
+                                          struct pst_py_sample *ret);
+
 /* What a code id of this object means. Valid until reset or free. */
 struct pst_py_code {
     /* co_qualname (3.11+), else co_name, after its class where that is wanted; UTF-8, bad text
