@@ -10,7 +10,7 @@
 
 enum {
     ABOVE_MAX = 48,   /* frames told so */
-    BETWEEN_MAX = 4,  /* frames outside the data stack between two that are in it */
+    BETWEEN_MAX = 16, /* frames outside the data stack between two that are in it */
     BELOW_MAX = 8,    /* frames looked at for where the data stack ends */
     SCANNED_MAX = 64, /* of the frames outside the data stack: for a generator that runs */
     NEAR_LEAF = 8,    /* steps of a sample that are remembered */
@@ -103,16 +103,13 @@ static bool may_call(struct pst_walk *walk, const struct pst_raw_frame *caller,
     return true;
 }
 
-/* What a frame of this code takes of the data stack; 0 while the code is not known, which it is
- * from the next sample on. */
-static uint32_t data_bytes(struct pst_walk *walk, uint64_t code)
+uint32_t pst_walk_data_bytes(struct pst_walk *walk, uint64_t code)
 {
-    uint32_t index = pst_codes_find(walk->python->codes, code);
+    uint32_t bytes = pst_walk_frame_bytes(walk, code);
 
-    if (index != PST_CODE_NONE)
-        return pst_codes_get(walk->python->codes, index)->frame_bytes;
-    (void)pst_codes_request(walk->python->codes, code);
-    return 0;
+    if (bytes == 0)
+        (void)pst_codes_request(walk->python->codes, code);
+    return bytes;
 }
 
 static bool load_at(struct pst_walk *walk, uint64_t address, struct pst_raw_frame *ret,
@@ -128,24 +125,27 @@ static bool load_at(struct pst_walk *walk, uint64_t address, struct pst_raw_fram
     return true;
 }
 
-/* The frames from `address` down to the top, all of them outside the data stack: root first. False
- * when they do not lead there. */
-static bool between(struct rise *rise, uint64_t address, struct pst_raw_frame *ret,
-                    uint32_t *ret_count)
+/* Frames outside the data stack, root first. */
+struct path {
+    struct pst_raw_frame frames[BETWEEN_MAX];
+    uint32_t count;
+};
+
+/* The frames from `address` down to the top, all of them outside the data stack. False when they
+ * do not lead there, or (ret->count is BETWEEN_MAX then) too many do. */
+static bool between(struct rise *rise, uint64_t address, struct path *ret)
 {
     struct pst_raw_frame found[BETWEEN_MAX];
-    uint32_t count = 0;
     bool on_stack;
 
-    for (; address != rise->top.address; count++) {
-        if (count == BETWEEN_MAX || !load_at(rise->walk, address, &found[count], &on_stack) ||
-            on_stack)
+    for (ret->count = 0; address != rise->top.address; ret->count++) {
+        if (ret->count == BETWEEN_MAX ||
+            !load_at(rise->walk, address, &found[ret->count], &on_stack) || on_stack)
             return false;
-        address = found[count].previous;
+        address = found[ret->count].previous;
     }
-    for (uint32_t i = 0; i < count; i++)
-        ret[i] = found[count - 1 - i];
-    *ret_count = count;
+    for (uint32_t i = 0; i < ret->count; i++)
+        ret->frames[i] = found[ret->count - 1 - i];
     return true;
 }
 
@@ -174,10 +174,10 @@ static bool rise_to(struct rise *rise, const struct pst_raw_frame *frame)
     return true;
 }
 
-static bool rise_through(struct rise *rise, const struct pst_raw_frame *frames, uint32_t count)
+static bool rise_through(struct rise *rise, const struct path *path)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        if (!rise_to(rise, &frames[i]))
+    for (uint32_t i = 0; i < path->count; i++) {
+        if (!rise_to(rise, &path->frames[i]))
             return false;
     }
     return true;
@@ -204,52 +204,84 @@ static bool is_left_over(const struct rise *rise, const struct pst_raw_frame *fr
 static enum next next_in_stack(struct rise *rise)
 {
     const struct pst_layout *l = &rise->walk->python->layout;
-    struct pst_raw_frame frame, path[BETWEEN_MAX];
-    uint32_t count;
+    struct pst_raw_frame frame;
+    struct path path;
     bool on_stack;
 
     if (!rise->slot || !load_at(rise->walk, rise->slot, &frame, &on_stack) || !on_stack)
         return NEXT_UNSURE;
     if (frame.code == 0)
         return NEXT_NONE;
-    if (!between(rise, frame.previous, path, &count))
+    if (!between(rise, frame.previous, &path))
         return is_left_over(rise, &frame) ? NEXT_NONE : NEXT_UNSURE;
-    bool from_c = frame.entry || (count > 0 && is_shim(rise->walk, &path[0]));
+    bool from_c = frame.entry || (path.count > 0 && is_shim(rise->walk, &path.frames[0]));
     if (l->frame.stacktop && runs(rise) != from_c)
         return from_c ? NEXT_UNSURE : NEXT_NONE;
-    uint32_t bytes = data_bytes(rise->walk, frame.code);
-    if (bytes == 0 || !rise_through(rise, path, count))
+    uint32_t bytes = pst_walk_data_bytes(rise->walk, frame.code);
+    if (bytes == 0 || !rise_through(rise, &path))
         return NEXT_UNSURE;
     /* One that is entered or left just now, or was left: its caller is as true a leaf. */
     if (!rise_to(rise, &frame))
-        return l->frame.stacktop && !frame.runs_here && count == 0 ? NEXT_NONE : NEXT_UNSURE;
+        return l->frame.stacktop && !frame.runs_here && path.count == 0 ? NEXT_NONE : NEXT_UNSURE;
     rise->slot += bytes;
     return NEXT_FRAME;
 }
 
-/* A generator that runs itself: it lies elsewhere, and only while it runs it has a caller. */
-static enum next next_generator(struct rise *rise)
+static bool stands_in(const struct path *path, uint64_t address)
+{
+    for (uint32_t i = 0; i < path->count; i++) {
+        if (path->frames[i].address == address)
+            return true;
+    }
+    return false;
+}
+
+/* The generators whose callers lead to the top: how many, and the path of the one that most of them
+ * lie on. -1 when it cannot be told. */
+static int32_t generators_above(struct rise *rise, uint64_t found[SCANNED_MAX], struct path *ret)
 {
     struct pst_thread *thread = rise->walk->thread;
-    struct pst_raw_frame frame, path[BETWEEN_MAX], best[BETWEEN_MAX];
-    uint32_t count, best_count = 0;
-    bool on_stack;
+    int32_t count = 0;
 
+    ret->count = 0;
     for (uint32_t i = 0; i < thread->known_count && i < SCANNED_MAX; i++) {
         uint64_t address = thread->known[i].address;
+        struct pst_raw_frame frame;
+        struct path path;
+        bool on_stack;
         if (!thread->known[i].copy[0] || address == rise->top.address ||
             !load_at(rise->walk, address, &frame, &on_stack) || on_stack ||
-            frame.owner != PST_OWNER_GENERATOR || frame.code == 0 ||
-            !between(rise, address, path, &count) || count == 0)
+            frame.owner != PST_OWNER_GENERATOR || frame.code == 0)
             continue;
-        if (best_count > 0)
-            return NEXT_UNSURE;
-        memcpy(best, path, sizeof(best));
-        best_count = count;
+        if (!between(rise, address, &path)) {
+            if (path.count == BETWEEN_MAX)
+                return -1;
+            continue;
+        }
+        if (path.count == 0)
+            continue;
+        found[count++] = address;
+        if (path.count > ret->count)
+            *ret = path;
     }
-    if (best_count == 0)
-        return NEXT_NONE;
-    return rise_through(rise, best, best_count) ? NEXT_FRAME : NEXT_UNSURE;
+    return count;
+}
+
+/* A generator that runs itself: it lies elsewhere, and only while it runs it has a caller. Those
+ * that wait for one another are one path; two paths are of two moments. */
+static enum next next_generator(struct rise *rise)
+{
+    uint64_t found[SCANNED_MAX];
+    struct path path;
+    int32_t count = generators_above(rise, found, &path);
+
+    if (count <= 0)
+        return count == 0 ? NEXT_NONE : NEXT_UNSURE;
+    for (int32_t i = 0; i < count; i++) {
+        if (!stands_in(&path, found[i]))
+            return NEXT_UNSURE;
+    }
+    return rise_through(rise, &path) ? NEXT_FRAME : NEXT_UNSURE;
 }
 
 /* Whether the thread was in something outside the data stack while the copies were made, which may
@@ -271,7 +303,7 @@ static uint64_t slot_above(struct pst_walk *walk, uint32_t start)
         uint32_t bytes;
         if (!on_data_stack(walk->thread, walk->raw[i].address))
             continue;
-        bytes = data_bytes(walk, walk->raw[i].code);
+        bytes = pst_walk_data_bytes(walk, walk->raw[i].code);
         return bytes ? walk->raw[i].address + bytes : 0;
     }
     return 0;
@@ -324,11 +356,50 @@ static bool rise_above(struct pst_walk *walk, uint32_t *start)
     }
     if (next == NEXT_UNSURE || is_shim(walk, &rise.top))
         return false;
+    if (walk->below && rise.count == 0)
+        return false; /* something ran above it */
     if (rise.from_c && walk->python->layout.frame.stacktop && !rise.top.runs_here)
         return false;
     if (was_elsewhere(walk) && rise.top.owner != PST_OWNER_GENERATOR)
         return false;
     return put(walk, &rise, start);
+}
+
+/* The frame that is start-th from the leaf as the copy of another look has it. */
+static bool retake(struct pst_walk *walk, uint32_t start)
+{
+    struct pst_raw_frame *frame = &walk->raw[start], other;
+    bool on_stack;
+
+    if (!load_at(walk, frame->address, &other, &on_stack) || other.code != frame->code ||
+        other.previous != frame->previous)
+        return false;
+    other.instr_changed |= frame->instr_changed;
+    other.misfit = frame->misfit;
+    *frame = other;
+    return true;
+}
+
+/* What stood still did so in each copy: where one shows no moment that is proven above it, another
+ * may. */
+static bool rise_in_some_copy(struct pst_walk *walk, uint32_t *start)
+{
+    static const struct pst_look looks[] = {{0, 1, {0, 2}}, {0, 0, {1, 2}}, {0, 2, {0, 1}}};
+    const struct pst_look *own = walk->look;
+    struct pst_raw_frame kept = walk->raw[*start];
+    uint32_t from = *start;
+    bool told = rise_above(walk, start);
+
+    for (size_t i = 0; !told && i < sizeof(looks) / sizeof(*looks); i++) {
+        if (looks[i].copy == own->copy)
+            continue;
+        walk->look = &looks[i];
+        told = retake(walk, from) && rise_above(walk, start);
+    }
+    walk->look = own;
+    if (!told)
+        walk->raw[from] = kept;
+    return told;
 }
 
 /* Frame objects: the chain as it was walked, where each says that it runs. */
@@ -343,20 +414,39 @@ static bool chain_proven(struct pst_walk *walk, uint32_t *start)
     return true;
 }
 
-bool pst_walk_above(struct pst_walk *walk, uint32_t *start)
+static bool has_steps(struct pst_python *python)
 {
-    struct pst_python *python = walk->python;
-
-    if (python->validation_off || *start >= walk->count)
-        return false;
     if (!python->steps)
         python->steps = pst_steps_new();
     if (!python->steps)
         return false;
     pst_steps_epoch(python->steps, pst_codes_epoch(python->codes));
+    return true;
+}
+
+uint32_t pst_walk_called(struct pst_walk *walk, uint32_t start)
+{
+    struct pst_python *python = walk->python;
+    const struct pst_raw_frame *frame = &walk->raw[start], *caller = frame + 1;
+
+    if (python->validation_off || python->layout.frames_kind == PST_FRAMES_OBJECT ||
+        start + 1 >= walk->count || frame->owner != PST_OWNER_GENERATOR || !frame->instr_changed)
+        return start;
+    /* The place of a shim on the C stack is overwritten as soon as it is left. */
+    if (is_shim(walk, caller) || (has_steps(python) && may_call(walk, caller, frame)))
+        return start;
+    return start + 1;
+}
+
+bool pst_walk_above(struct pst_walk *walk, uint32_t *start)
+{
+    struct pst_python *python = walk->python;
+
+    if (python->validation_off || *start >= walk->count || !has_steps(python))
+        return false;
     if (python->layout.frames_kind == PST_FRAMES_OBJECT)
         return *start == 0 || chain_proven(walk, start);
-    return rise_above(walk, start);
+    return rise_in_some_copy(walk, start);
 }
 
 void pst_walk_remember(struct pst_walk *walk, uint32_t start)

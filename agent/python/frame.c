@@ -97,24 +97,33 @@ void pst_frame_load(const struct pst_layout *l, uint64_t address, const struct p
                          ret->instr != instr_of(l, copies->others[1]);
 }
 
-/* Bytes of a frame that stand still while it waits for what it called: all up to the next frame on
- * the data stack. Behind a call through C comes a shim first, which lies elsewhere, and so does the
- * frame of a generator; what lies beyond the next frame moves. */
-static size_t still_bytes(const struct pst_walk *walk, const struct pst_copies *copies,
-                          uint64_t frame)
+uint32_t pst_walk_frame_bytes(const struct pst_walk *walk, uint64_t code)
 {
-    enum { LOOKED_AT = 64 }; /* frames of generators that stand between */
-    uint64_t end = walk->top;
+    uint32_t index = pst_codes_find(walk->python->codes, code);
+
+    return index == PST_CODE_NONE ? 0 : pst_codes_get(walk->python->codes, index)->frame_bytes;
+}
+
+/* Behind a frame outside the data stack lies what has nothing to do with it. */
+static size_t own_bytes(const struct pst_walk *walk, const struct pst_copies *copies, uint64_t code)
+{
+    uint32_t own = pst_walk_frame_bytes(walk, code);
+
+    return own && own < copies->bytes ? own : copies->bytes;
+}
+
+/* Bytes of a frame that stand still while it waits for what it called: all up to the next frame on
+ * the data stack. Shims and generators that stand between the two lie elsewhere, however many; what
+ * lies beyond the next frame moves. */
+static size_t still_bytes(const struct pst_walk *walk, const struct pst_copies *copies,
+                          const struct pst_raw_frame *caller)
+{
+    uint64_t frame = caller->address, end = walk->top, next = walk->on_stack;
 
     if (!copies->on_stack)
-        return copies->bytes;
-    for (uint32_t i = walk->count; i > 0 && walk->count - i < LOOKED_AT; i--) {
-        uint64_t next = walk->raw[i - 1].address;
-        if (next > frame && next - frame < copies->bytes) {
-            end = next;
-            break;
-        }
-    }
+        return own_bytes(walk, copies, caller->code);
+    if (next > frame && next - frame < copies->bytes)
+        end = next;
     return end > frame && end - frame <= copies->bytes ? end - frame : 0;
 }
 
@@ -123,7 +132,7 @@ static size_t still_bytes(const struct pst_walk *walk, const struct pst_copies *
 bool pst_frame_stood_still(const struct pst_walk *walk, const struct pst_raw_frame *caller,
                            const struct pst_copies *copies)
 {
-    size_t len = still_bytes(walk, copies, caller->address);
+    size_t len = still_bytes(walk, copies, caller);
 
     return memcmp(copies->walked, copies->others[0], len) == 0 &&
            memcmp(copies->walked, copies->others[1], len) == 0;

@@ -18,7 +18,7 @@ enum {
     PAGE = 4096,
     LEADERS_TRIED = 8,
     STALE_MAX = 8, /* pieces for frames that the last sample did not meet */
-    JOINED_MAX = PST_MAX_SAMPLE_BYTES / 2 / (PAGE / 2), /* frames, that join at worst by twos */
+    JOINED_BYTES = PST_MAX_SAMPLE_BYTES / 2,
 };
 
 static uint32_t wanted_bytes(const struct pst_chunk *chunk, bool newest)
@@ -64,12 +64,10 @@ static int32_t leader_for(struct pst_python *python, struct pst_thread *thread,
 }
 
 /* Frame objects that were not met for long are read only along with others: that costs next to
- * nothing, and one that is met again unread may be over before it is. In a deep recursion what lies
- * between the frames would take the room of the others. */
-static void group_known(struct pst_python *python, struct pst_thread *thread)
+ * nothing, and one that is met again unread may be over before it is. */
+static void lead_known(struct pst_python *python, struct pst_thread *thread, bool join)
 {
     bool objects = python->layout.frames_kind == PST_FRAMES_OBJECT;
-    bool join = thread->known_count <= JOINED_MAX;
     uint32_t leaders[LEADERS_TRIED] = {0}, count = 0, stale = 0;
 
     for (int rare = 0; rare < 2; rare++) {
@@ -91,6 +89,29 @@ static void group_known(struct pst_python *python, struct pst_thread *thread)
             }
         }
     }
+}
+
+/* Bytes that the pieces of the frames outside the data stack take in all their copies. */
+static uint64_t grouped_bytes(const struct pst_thread *thread)
+{
+    static const uint32_t copies[] = {
+        [PST_READ_AGAIN] = 3, [PST_READ_BORDER] = 3, [PST_READ_ONCE] = 1, [PST_READ_LAST] = 1};
+    uint64_t bytes = 0;
+
+    for (uint32_t i = 0; i < thread->known_count; i++) {
+        const struct pst_known *known = &thread->known[i];
+        if (known->leader == (int32_t)i)
+            bytes += (uint64_t)copies[known->reading] * known->span_bytes;
+    }
+    return bytes;
+}
+
+/* In a deep recursion what lies between the frames would take the room of the others. */
+static void group_known(struct pst_python *python, struct pst_thread *thread)
+{
+    lead_known(python, thread, true);
+    if (grouped_bytes(thread) > JOINED_BYTES)
+        lead_known(python, thread, false);
 }
 
 /* Before the thread state callers are copied before their callees, after it behind them, so that a
@@ -430,7 +451,9 @@ int pst_known_add(struct pst_python *python, struct pst_thread *thread, uint64_t
         if (thread->known[i].age > thread->known[oldest].age)
             oldest = i;
     }
-    if (thread->known_count >= usual && thread->known[oldest].age > 0)
+    /* What the last walk met, this one may be about to meet: it goes only for want of all room. */
+    if (thread->known_count >= usual &&
+        thread->known[oldest].age > (thread->known_count < max ? 1 : 0))
         pst_known_drop(thread, oldest);
     if (thread->known_count >= max)
         return -ENOSPC;

@@ -161,6 +161,13 @@ static void learn_moved(struct pst_thread *thread, bool trimmed)
         thread->restless++;
 }
 
+/* What begins below the leaf is the last try. */
+static void not_settled(const struct pst_walk *walk, enum pst_verdict verdict)
+{
+    if (!walk->below)
+        pst_thread_torn(walk->python, walk->thread, verdict);
+}
+
 void pst_walk_settle(struct pst_walk *walk)
 {
     struct pst_thread *thread = walk->thread;
@@ -168,24 +175,25 @@ void pst_walk_settle(struct pst_walk *walk)
 
     if (over > start)
         start = over;
+    start = pst_walk_called(walk, start);
 
     for (uint32_t i = start; i < walk->count; i++) {
         if (walk->raw[i].code == 0 && walk->python->layout.clears_popped &&
             walk->raw[i].owner < walk->python->layout.shim_owner) {
-            pst_thread_torn(walk->python, thread, PST_V_CODE);
+            not_settled(walk, PST_V_CODE);
             return;
         }
     }
     if (walk->count > 0 && start == walk->count) {
-        pst_thread_torn(walk->python, thread, PST_V_TORN);
+        not_settled(walk, PST_V_TORN);
         return;
     }
-    bool moved = walk->count > 0 && (start > 0 || walk->raw[0].instr_changed);
+    bool moved = walk->count > 0 && (start > 0 || walk->below || walk->raw[0].instr_changed);
     bool told = moved && pst_walk_above(walk, &start);
     if (!told)
         pst_walk_remember(walk, start);
-    bool lacking = start > 0 && !told;
-    if (lacking && try_moved(thread, walk->raw + start, walk->count - start)) {
+    bool lacking = (start > 0 || walk->below) && !told;
+    if (lacking && !walk->below && try_moved(thread, walk->raw + start, walk->count - start)) {
         walk->python->stats.retries++;
         return; /* still pending */
     }

@@ -116,6 +116,14 @@ static enum walk_end missing(struct pst_walk *walk, uint64_t address, enum pst_p
     return chase(walk, address) ? WALK_AGAIN : torn(walk, PST_V_DEPTH);
 }
 
+/* A caller. And a generator that runs itself: it lies apart from its caller, whose step to it would
+ * be taken for proven when it has only come back to the same instruction. */
+static bool should_stand_still(const struct pst_walk *walk, const struct pst_raw_frame *frame)
+{
+    return walk->count > 0 || (frame->owner == PST_OWNER_GENERATOR &&
+                               walk->python->layout.frames_kind != PST_FRAMES_OBJECT);
+}
+
 static enum walk_end follow(struct pst_walk *walk, uint64_t address)
 {
     const struct pst_layout *l = &walk->python->layout;
@@ -138,7 +146,7 @@ static enum walk_end follow(struct pst_walk *walk, uint64_t address)
             return missing(walk, address, place);
         struct pst_raw_frame *frame = &walk->raw[walk->count];
         pst_frame_load(l, address, &copies, frame);
-        if (walk->count > 0 && !pst_frame_stood_still(walk, frame, &copies))
+        if (should_stand_still(walk, frame) && !pst_frame_stood_still(walk, frame, &copies))
             frame->instr_changed = true;
         frame->misfit = !pst_frame_state_fits(walk, frame);
         /* A caller that ran in one of the copies moved on, but was not left. */
@@ -154,6 +162,8 @@ static enum walk_end follow(struct pst_walk *walk, uint64_t address)
             (!l->shim_owner || frame->owner < l->shim_owner))
             continue;
         walk->count++;
+        if (copies.on_stack)
+            walk->on_stack = frame->address;
     }
     if (l->root_kind == PST_ROOT_BASE_FRAME && walk->base_frame != 0 && address != walk->base_frame)
         return torn(walk, PST_V_TRUNCATED);
@@ -201,6 +211,7 @@ static enum walk_end walk_look(struct pst_walk *walk, const struct pst_look *loo
 {
     walk->look = look;
     walk->known_hint = 0;
+    walk->on_stack = 0;
     walk->count = 0;
     walk->thread->truncated = false;
 
@@ -210,6 +221,11 @@ static enum walk_end walk_look(struct pst_walk *walk, const struct pst_look *loo
         !pst_root_reached(&walk->python->layout, walk->thread, walk->raw, walk->count, walk->top))
         return torn(walk, PST_V_TRUNCATED);
     return end;
+}
+
+bool pst_walk_look(struct pst_walk *walk, const struct pst_look *look)
+{
+    return walk_look(walk, look) == WALK_COMPLETE;
 }
 
 static enum walk_end walk_copies(struct pst_walk *walk)
@@ -231,18 +247,6 @@ static void again(struct pst_python *python, struct pst_thread *thread)
         pst_thread_end(python, thread, PST_V_TORN);
 }
 
-/* The frame that runs, as the thread state's copy says. False when it takes another batch. */
-static bool current_frame(struct pst_python *python, struct pst_thread *thread, uint64_t *ret)
-{
-    uint64_t frame = pst_word(thread->tstate_copy, python->layout.tstate.frame);
-
-    if (frame_of(python, thread, frame, thread->cframe_copies, ret))
-        return true;
-    if (pst_memory_plausible(frame))
-        pst_cframe_add(thread, frame);
-    return false;
-}
-
 static void predict_top(struct pst_chunk *newest, uint64_t top)
 {
     uint32_t used = newest->size;
@@ -253,49 +257,87 @@ static void predict_top(struct pst_chunk *newest, uint64_t top)
     newest->used = used > newest->used ? used : newest->used - (newest->used - used) / 8;
 }
 
+static void walk_from_leaf(struct pst_walk *walk)
+{
+    enum walk_end end = walk_copies(walk);
+
+    if (end == WALK_COMPLETE)
+        pst_walk_settle(walk);
+    else if (end == WALK_AGAIN)
+        again(walk->python, walk->thread);
+    else
+        pst_thread_torn(walk->python, walk->thread, walk->verdict);
+}
+
+/* No further try will be made, and what was wrong comes of a stack that moves; a pointer that is
+ * none, of a generator freed meanwhile. A thread whose frames stand in a ring is not half believed.
+ */
+static bool is_torn(const struct pst_thread *thread)
+{
+    return thread->state == PST_THREAD_DONE &&
+           (thread->verdict == PST_V_TORN || thread->verdict == PST_V_TRUNCATED ||
+            thread->verdict == PST_V_CODE || thread->verdict == PST_V_POINTER);
+}
+
+/* Whether the batch holds the chunk that the thread is on; else the next one will. */
+static bool has_chunk(struct pst_python *python, struct pst_thread *thread, uint64_t newest,
+                      uint64_t top)
+{
+    if (newest == 0 ? thread->chunk_count == 0
+                    : thread->chunk_count > 0 && thread->chunks[0].address == newest)
+        return true;
+    if (pst_chunks_follow(python, thread, newest, top, false) < 0) {
+        thread->chunk_count = 0;
+        pst_thread_torn(python, thread, PST_V_TORN);
+        return false;
+    }
+    again(python, thread);
+    return false;
+}
+
+static void walk_stack(struct pst_walk *walk, bool has_leaf)
+{
+    const struct pst_layout *l = &walk->python->layout;
+    struct pst_thread *thread = walk->thread;
+
+    if (walk->cap > PST_WALK_DEEPEST)
+        walk->cap = PST_WALK_DEEPEST;
+    walk->where = thread->address + l->tstate.frame;
+    if (l->frames_kind == PST_FRAMES_CFRAME)
+        walk->where = pst_word(thread->tstate_copy, l->tstate.frame) + l->cframe_current;
+    if (has_leaf)
+        walk_from_leaf(walk);
+    else
+        again(walk->python, thread);
+    if (is_torn(thread))
+        pst_walk_below(walk);
+}
+
 void pst_walk_thread(struct pst_python *python, struct pst_thread *thread)
 {
     const struct pst_layout *l = &python->layout;
     uint64_t newest = l->tstate.chunk ? pst_word(thread->tstate_copy, l->tstate.chunk) : 0;
     uint64_t top = l->tstate.chunk ? pst_word(thread->tstate_copy, l->tstate.chunk + 8) : 0;
+    uint64_t pointer = pst_word(thread->tstate_copy, l->tstate.frame), current;
+    bool has_leaf = frame_of(python, thread, pointer, thread->cframe_copies, &current);
 
-    uint64_t current;
-
-    bool known = newest == 0 ? thread->chunk_count == 0
-                             : thread->chunk_count > 0 && thread->chunks[0].address == newest;
-    bool has_current = current_frame(python, thread, &current);
-    if (!known && pst_chunks_follow(python, thread, newest, top, false) < 0) {
-        thread->chunk_count = 0;
-        pst_thread_torn(python, thread, PST_V_TORN);
-        return;
+    if (has_chunk(python, thread, newest, top)) {
+        if (thread->chunk_count > 0)
+            predict_top(&thread->chunks[0], top);
+        struct pst_walk walk = {
+            .python = python,
+            .thread = thread,
+            .newest_chunk = newest,
+            .top = top,
+            .first = current,
+            .raw = python->scratch->raw + python->scratch->raw_count,
+            .cap = (uint32_t)(PST_MAX_RAW_FRAMES - python->scratch->raw_count),
+            .base_frame =
+                l->tstate.base_frame ? pst_word(thread->tstate_copy, l->tstate.base_frame) : 0,
+        };
+        walk_stack(&walk, has_leaf);
     }
-    if (!known || !has_current) {
-        again(python, thread);
-        return;
-    }
-    if (thread->chunk_count > 0)
-        predict_top(&thread->chunks[0], top);
-    struct pst_walk walk = {
-        .python = python,
-        .thread = thread,
-        .newest_chunk = newest,
-        .top = top,
-        .first = current,
-        .raw = python->scratch->raw + python->scratch->raw_count,
-        .cap = (uint32_t)(PST_MAX_RAW_FRAMES - python->scratch->raw_count),
-        .base_frame =
-            l->tstate.base_frame ? pst_word(thread->tstate_copy, l->tstate.base_frame) : 0,
-    };
-    if (walk.cap > PST_WALK_DEEPEST)
-        walk.cap = PST_WALK_DEEPEST;
-    walk.where = thread->address + l->tstate.frame;
-    if (l->frames_kind == PST_FRAMES_CFRAME)
-        walk.where = pst_word(thread->tstate_copy, l->tstate.frame) + l->cframe_current;
-    enum walk_end end = walk_copies(&walk);
-    if (end == WALK_COMPLETE)
-        pst_walk_settle(&walk);
-    else if (end == WALK_AGAIN)
-        again(python, thread);
-    else
-        pst_thread_torn(python, thread, walk.verdict);
+    /* Not before: the copies stand in the order of the records. */
+    if (!has_leaf && pst_memory_plausible(pointer))
+        pst_cframe_add(thread, pointer);
 }

@@ -1,5 +1,6 @@
 """Processes that lie in real memory: what they say never reaches a terminal as it is, costs no more than an honest
 process does, and nobody else anything."""
+import json
 import os
 import re
 import resource
@@ -116,6 +117,41 @@ def test_an_endless_list_of_threads_is_refused_and_costs_the_others_nothing(agen
     assert last.total("samples") >= 0.4 * 19 * last.duration_nanos / 1e9
     seen = wait_until(lambda: (found := row()) and found["state"] == "failed" and found, 20, "the hostile target to be told")
     assert seen["reason"] in ("budget", "cycle", "length")
+    began = time.monotonic()
+    assert running.stop() == 0
+    assert time.monotonic() - began < 5
+    assert steady.poll() is None and hostile.poll() is None
+
+
+@pytest.mark.parametrize("kind", ["generators", "coroutines"])
+def test_generators_and_coroutines_that_wait_in_a_ring_are_told_and_hide_no_other_thread(pystrobe, lying, kind):
+    process = lying("ring", kind, 300)
+    status, output, errors = run(pystrobe, "dump", "--json", "--pid", process.pid)
+    assert status == 0, errors
+    threads = json.loads(output)
+    assert [thread["frames"] for thread in threads if thread["verdict"] == "cycle"] == [[]], output[:2000]
+    names = [[frame["name"] for frame in thread["frames"]] for thread in threads if thread["verdict"] == "ok"]
+    assert len(names) == 1 and names[0][-2:] == ["ring", "<module>"]
+    assert most_memory_kib([pystrobe, "record", "--mode", "wall", "--pid", process.pid, "-d", "1", "-o", "/dev/null", "-f", "raw"]) < \
+        RSS_KIB * (8 if SLOW > 1 else 1)
+    assert process.poll() is None
+
+
+def test_a_ring_of_coroutines_is_counted_and_costs_the_other_targets_nothing(agent, processes, lying):
+    steady = processes([sys.executable, "-c", "while True: sum(range(1000))"],
+                       env={**os.environ, "OTEL_SERVICE_NAME": "steady"})
+    hostile = lying("ring", "coroutines", 300)
+    running = agent({"sampling": {"window": "2s", "overhead": {"cpu": "100%", "memory": "1GiB"}}}).wait_ready()
+
+    def windows():
+        found = [pprof.Profile.load(path) for path in running.profiles.glob("steady_wall_*.pb.gz")]
+        return [profile for profile in found if profile.duration_nanos > 1.5e9]
+
+    wait_until(lambda: len(windows()) >= 2, 40, "windows of the steady target")
+    last = max(windows(), key=lambda profile: profile.time_nanos)
+    assert last.total("samples") >= 0.4 * 19 * last.duration_nanos / 1e9
+    wait_until(lambda: running.metric("pystrobe_sample_errors_total", reason="cycle") > 0, 20, "the ring to be counted")
+    assert running.wait_target(hostile.pid)["state"] == "active"
     began = time.monotonic()
     assert running.stop() == 0
     assert time.monotonic() - began < 5

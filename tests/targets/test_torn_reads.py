@@ -22,10 +22,9 @@ IMPOSSIBLE = 1e-4
 # What may be [torn]: plain calls; coroutines; generators without a pause, which have no caller between two resumptions.
 TORN = {"gens": 2e-2, "tasks": 5e-3}
 TORN_PLAIN = 1e-3
-# What does not hold what is promised of its load, with what it was measured to hold (docs/torn.md).
-TORN_ABOVE = {("3.11", "tasks"): 4e-2, ("3.15", "tasks"): 2e-2}
 LOADS = ["flutter", "gens", "fib", "normal", "deep", "callbacks", "tasks"]
 ATTACHMENTS = scaled(30, 5)
+CHAINED = [pythons.find(minor) for minor in scaled(("3.8", "3.11", "3.13", "3.14", "3.15"), ("3.8", "3.11", "3.15"))]
 
 pytestmark = pytest.mark.serial
 
@@ -34,6 +33,9 @@ def add(total, counts):
     for name in ("stacks", "kept", "impossible", "torn", "trimmed", "still", "overlong"):
         total[name] = total.get(name, 0) + counts[name]
     total.setdefault("examples", []).extend(counts["examples"])
+    for name in ("mean_depth", "calls_per_stack"):
+        total[name] = total.get(name, 0) + counts[name]
+    total["runs"] = total.get("runs", 0) + 1
     total.setdefault("us", []).append(counts["cpu_us_per_stack"])
     return total
 
@@ -58,10 +60,6 @@ def show(python, load, good, naked):
           f"{100 * good['torn'] / good['stacks']:.3f}% torn, {100 * good['trimmed'] / good['stacks']:.1f}% trimmed, "
           f"{good['overlong']} reads interrupted, {us:.1f} us; "
           f"without validation {naked['impossible']} of {naked['stacks']} impossible")
-
-
-def may_be_torn(python, load):
-    return TORN_ABOVE.get((python.minor, load)) or TORN.get(load, TORN_PLAIN)
 
 
 def loads_for(python):
@@ -120,7 +118,7 @@ def test_no_impossible_path_and_without_validation_many(minor_python, oracle):
         assert good["stacks"] >= scaled(1000, 20), "the target did not run"
         assert possible(good), good["examples"]
         if JUDGED:
-            assert binomial.holds(good["torn"], good["stacks"], may_be_torn(minor_python, load)), f"{good['torn']} torn"
+            assert binomial.holds(good["torn"], good["stacks"], TORN.get(load, TORN_PLAIN)), f"{good['torn']} torn"
     assert seen or not JUDGED, "the oracle does not see what the validation prevents"
 
 
@@ -140,6 +138,24 @@ def test_an_attachment_in_the_middle_of_a_recursion_learns_no_wrong_root(minor_p
     assert total["attachments"] >= ATTACHMENTS
     assert possible(total), total["examples"]
     assert total["kept"] >= scaled(0.98, 0.5) * total["stacks"]
+
+
+@pytest.mark.parametrize("python", CHAINED, ids=str)
+@pytest.mark.parametrize("load, depth", [("chain_for", 200), ("chain_yield", 200), ("chain_await", 300)])
+def test_a_long_chain_of_generators_or_coroutines_is_shown_whole_while_it_stands(python, load, depth, oracle):
+    start, run = oracle
+    target, edges = start(python, load)
+    total = pooled(run, target, edges, "paced", seconds=scaled(1.2, 0.4), enough=scaled(300, 20))
+    print(f"{python} {load}: {total['stacks']} stacks, {total['torn']} torn, {total['trimmed']} trimmed, "
+          f"{total['mean_depth'] / total['runs']:.0f} deep, {max(total['us']):.0f} us, "
+          f"{total['calls_per_stack'] / total['runs']:.1f} calls")
+    assert possible(total), total["examples"]
+    if not JUDGED:
+        return
+    # At each yield all of the chain moves: a moment of some milliseconds.
+    assert total["torn"] + total["trimmed"] <= 0.1 * total["stacks"]
+    assert total["mean_depth"] / total["runs"] > 0.85 * depth
+    assert total["calls_per_stack"] / total["runs"] <= 4
 
 
 @minors("3.7")

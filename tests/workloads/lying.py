@@ -113,5 +113,36 @@ def generators(depth):
     thread.join()
 
 
+def ring(kind, depth):
+    """Generators or coroutines that wait for one another in a ring; what the last of them called runs on."""
+    made = []
+
+    def closed():
+        poke(id(made[0]) + 80 + 48, id(made[-1]) + 80)  # previous of the frame in the first: the frame in the last
+        ready()
+        spin()
+
+    def generator(left):
+        if left:
+            made.append(generator(left - 1))
+            yield from made[-1]
+        else:
+            closed()
+
+    async def coroutine(left):
+        if left:
+            made.append(coroutine(left - 1))
+            await made[-1]
+        else:
+            closed()
+
+    made.append({"generators": generator, "coroutines": coroutine}[kind](depth))
+    sys.setrecursionlimit(10 * depth + 1000)
+    threading.stack_size(1 << 29)
+    thread = threading.Thread(target=made[0].send, args=(None,))
+    thread.start()
+    thread.join()
+
+
 if __name__ == "__main__":
-    globals()[sys.argv[1]](*map(int, sys.argv[2:]))
+    globals()[sys.argv[1]](*(int(word) if word.isdigit() else word for word in sys.argv[2:]))

@@ -1,5 +1,5 @@
-"""The asyncio load of walker_loads.py: four tasks that await all the time. Marked like the loads there; frames of
-other files are one caller, `*`."""
+"""Loads of walker_loads.py that take a newer Python: four tasks that await all the time, and long chains of generators
+and coroutines. Marked like the loads there; frames of other files are one caller, `*`."""
 import asyncio
 import time
 
@@ -43,3 +43,38 @@ async def all_tasks(end):  # *-> all_tasks
 
 def tasks(end):
     asyncio.run(all_tasks(end))  # -> *
+
+
+def busy():
+    total = 0
+    for i in range(100000):
+        total += i
+    return total
+
+
+def delegating(left):
+    if left:
+        yield from delegating(left - 1)  # -> delegating
+    else:
+        while True:
+            busy()  # -> busy
+            yield
+
+
+def chain_yield(end):
+    for _ in delegating(200):  # -> delegating
+        if time.time() >= end:
+            break
+
+
+async def awaiting(left, end):  # *-> awaiting
+    if left:
+        await awaiting(left - 1, end)  # -> awaiting
+    else:
+        while time.time() < end:
+            busy()  # -> busy
+            await asyncio.sleep(0)  # -> *
+
+
+def chain_await(end):
+    asyncio.run(awaiting(300, end))  # -> *

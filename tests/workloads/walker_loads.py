@@ -142,6 +142,29 @@ def callbacks(end):
             list(map(a1, (1, 2)))  # -> a1
 
 
+def busy():
+    total = 0
+    for i in range(100000):
+        total += i
+    return total
+
+
+def nested(left):
+    if left:
+        for item in nested(left - 1):  # -> nested
+            yield item
+    else:
+        while True:
+            busy()  # -> busy
+            yield 0
+
+
+def chain_for(end):
+    for _ in nested(200):  # -> nested
+        if time.time() >= end:
+            break
+
+
 def spin(ns):
     end = CLOCK() + ns
     while CLOCK() < end:
@@ -204,10 +227,22 @@ def tasks(end):
     walker_async.tasks(end)  # -> tasks
 
 
+def chain_yield(end):
+    walker_async = sys.modules["walker_async"]
+    walker_async.chain_yield(end)  # -> chain_yield
+
+
+def chain_await(end):
+    walker_async = sys.modules["walker_async"]
+    walker_async.chain_await(end)  # -> chain_await
+
+
 SCALE = [1.0]  # of the loads `sharesN`, whose shortest function lasts N microseconds
 CLOCK = getattr(time, "perf_counter", time.time)
 LOADS = {"flutter": flutter, "fib": fibs, "gens": gens, "normal": normal, "deep": deep, "deepest": deepest,
-         "callbacks": callbacks, "remake": remake, "tasks": tasks}
+         "callbacks": callbacks, "remake": remake, "tasks": tasks,
+         "chain_for": chain_for, "chain_yield": chain_yield, "chain_await": chain_await}
+NEWER = ["tasks", "chain_yield", "chain_await"]  # in a file of their own, which takes 3.7
 for _us in (2, 10, 20, 50, 200):
     LOADS["shares%d" % _us] = shares
 
@@ -244,14 +279,14 @@ def main(load, path, seconds):
         os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
     if load.startswith("shares"):
         SCALE[0] = float(load[6:]) / 200
-    if load == "tasks":
+    if load in NEWER:
         __import__("walker_async")
     with open(path + ".new", "w") as out:
         for caller, number, callee in edges():
             out.write("%s\t%d\t%s\n" % (caller, number, callee))
         out.write("ready\n")
     os.rename(path + ".new", path)
-    LOADS[load](time.time() + seconds)  # -> flutter fibs gens normal deep deepest callbacks shares remake tasks
+    LOADS[load](time.time() + seconds)  # -> flutter fibs gens normal deep deepest callbacks shares remake tasks chain_for chain_yield chain_await
 
 
 if __name__ == "__main__":

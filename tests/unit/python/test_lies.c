@@ -122,6 +122,52 @@ static void a_chain_of_frames_that_comes_back_is_told(void **state)
     }
 }
 
+/* Generators that wait for one another in a ring, as no honest gi_frame or cr_await leads: between
+ * main and nothing. The ring is met from outside, or main is one of it. */
+static void a_ring_of_generators_ends_at_its_bound(uint32_t count, bool whole)
+{
+    enum { GENERATOR_BYTES = 112, MAX = 6000, OWNER = 69, INSTR = 56 };
+    static unsigned char ring[MAX * GENERATOR_BYTES];
+    struct pst_py_sample sample = {0};
+    struct fake fake;
+
+    load(&fake, "python-3.11", 0x030b00f0);
+    for (uint32_t i = 0; i < count; i++) {
+        unsigned char *frame = ring + (size_t)i * GENERATOR_BYTES;
+        uint64_t next = FORGED + (uint64_t)(i + 1) % count * GENERATOR_BYTES;
+        uint64_t code = MODULE_CODE, instr = MODULE_CODE + 184 + 4;
+        if (whole && i + 1 == count)
+            next = MAIN;
+        memcpy(frame + CODE, &code, 8);
+        memcpy(frame + PREVIOUS, &next, 8);
+        memcpy(frame + INSTR, &instr, 8);
+        frame[OWNER] = 1;
+    }
+    put(&fake, MAIN + PREVIOUS, FORGED);
+    assert_int_equal(pst_memory_add_buffer(fake.memory, FORGED, ring, sizeof(ring)), 0);
+    assert_int_equal(attach(&fake), PST_V_OK);
+    for (int i = 0; i < 8; i++) {
+        uint64_t calls = pst_memory_calls(fake.memory);
+        assert_int_equal(pst_python_sample(fake.python, NULL, NULL, &sample), PST_V_OK);
+        assert_true(pst_memory_calls(fake.memory) - calls <= PST_MAX_SAMPLE_READS);
+        assert_int_equal(sample.thread_count, 1);
+        assert_int_not_equal(sample.threads[0].verdict, PST_V_OK);
+        assert_int_equal(sample.threads[0].frame_count, 0);
+    }
+    assert_int_equal(sample.threads[0].verdict, count > 1000 ? PST_V_DEPTH : PST_V_CYCLE);
+    done(&fake);
+}
+
+static void generators_that_wait_in_a_ring_are_told(void **state)
+{
+    static const uint32_t counts[] = {1, 2, 3, 63, 64, 65, 400, 900, 5999};
+
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        a_ring_of_generators_ends_at_its_bound(counts[i], false);
+        a_ring_of_generators_ends_at_its_bound(counts[i], true);
+    }
+}
+
 /* Pointers and lengths that cannot be, in every place that leads on. */
 static void no_pointer_and_no_length_leads_anywhere_else(void **state)
 {
@@ -229,6 +275,7 @@ int main(void)
         cmocka_unit_test(a_list_of_threads_longer_than_any_ends_at_its_bound),
         cmocka_unit_test(a_list_of_interpreters_that_comes_back_is_told),
         cmocka_unit_test(a_chain_of_frames_that_comes_back_is_told),
+        cmocka_unit_test(generators_that_wait_in_a_ring_are_told),
         cmocka_unit_test(no_pointer_and_no_length_leads_anywhere_else),
         cmocka_unit_test(what_changes_under_the_reader_shows_no_stack_that_never_was),
     };

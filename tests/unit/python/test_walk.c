@@ -9,7 +9,12 @@
 
 #include "fake.h"
 
-enum { PREVIOUS_3_11 = 48 };
+enum {
+    PREVIOUS_3_11 = 48,
+    INSTR_3_11 = 56,
+    MODULE_3_11 = BASE + 0x1020,
+    MAIN_3_11 = MODULE_3_11 + 80,
+};
 
 static void assert_frame(const struct fake *fake, const struct pst_py_frame *frame,
                          const char *name, int line)
@@ -268,7 +273,38 @@ static void test_a_frame_that_was_left_is_no_root(void **state)
     done(&fake);
     load(&fake, "python-3.11", 0x030b00f0);
     put(&fake, BASE + 0x1020 + 80 + PREVIOUS_3_11, 0); /* main begins no data stack */
-    sample = sampled(&fake);
+    assert_int_equal(attach(&fake), PST_V_OK);
+    assert_int_equal(pst_python_sample(fake.python, NULL, NULL, &sample), PST_V_OK);
+    assert_int_equal(sample.threads[0].verdict, PST_V_TRUNCATED);
+    done(&fake);
+}
+
+/* As where a generator came and went while it was read: no chain leads from it to the root. */
+static void test_what_stands_below_a_leaf_without_a_caller_is_shown(void **state)
+{
+    struct fake fake;
+
+    load(&fake, "python-3.11", 0x030b00f0);
+    put(&fake, BASE + 0x1020 + 80 + PREVIOUS_3_11, 0);
+    struct pst_py_sample sample = sampled(&fake);
+    assert_int_equal(sample.threads[0].verdict, PST_V_OK);
+    assert_true(sample.threads[0].trimmed);
+    assert_int_equal(sample.threads[0].frame_count, 1);
+    assert_frame(&fake, &sample.frames[0], "<module>", 10);
+    done(&fake);
+}
+
+static void test_nothing_is_shown_of_what_lies_above_the_top(void **state)
+{
+    enum { TOP_3_11 = BASE + 0xa00 + 304 };
+    struct fake fake;
+
+    load(&fake, "python-3.11", 0x030b00f0);
+    put(&fake, BASE + 0x1020 + 80 + PREVIOUS_3_11, 0);
+    (void)sampled(&fake);
+    put(&fake, TOP_3_11, MODULE_3_11 + 64); /* in the middle of the module's frame */
+    struct pst_py_sample sample;
+    assert_int_equal(pst_python_sample(fake.python, NULL, NULL, &sample), PST_V_OK);
     assert_int_equal(sample.threads[0].verdict, PST_V_TRUNCATED);
     done(&fake);
 }
@@ -299,27 +335,34 @@ static void test_a_stack_that_comes_back_to_itself_is_a_cycle(void **state)
     done(&fake);
 }
 
+enum { GENERATORS = 0x100000, GENERATOR_BYTES = 112, GENERATORS_MAX = 3000 };
+static unsigned char generators[GENERATORS_MAX * GENERATOR_BYTES];
+
+/* One that waits for what `next` calls. */
+static void put_generator(uint32_t i, uint64_t next)
+{
+    uint64_t code = BASE + 0x2800, instr = code + 184 + 4;
+    unsigned char *frame = generators + (size_t)i * GENERATOR_BYTES;
+
+    memcpy(frame + 32, &code, 8);
+    memcpy(frame + PREVIOUS_3_11, &next, 8);
+    memcpy(frame + INSTR_3_11, &instr, 8);
+    frame[69] = 1;
+}
+
 /* A chain of generators between main and the module, each waiting for the next, as a walk over a
  * tree makes one. */
 static struct pst_py_sample sampled_generators(struct fake *fake, uint32_t count)
 {
-    enum { GENERATORS = 0x100000, STRIDE = 112, MAX = 3000 };
-    static unsigned char frames[MAX * STRIDE];
     struct pst_py_sample sample;
-    uint64_t module = BASE + 0x1020, code = BASE + 0x2800, instr = code + 184 + 4;
 
-    memset(frames, 0, sizeof(frames));
+    memset(generators, 0, sizeof(generators));
     load(fake, "python-3.11", 0x030b00f0);
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t next = i + 1 < count ? GENERATORS + (i + 1) * STRIDE : module;
-        unsigned char *frame = frames + (size_t)i * STRIDE;
-        memcpy(frame + 32, &code, 8);
-        memcpy(frame + PREVIOUS_3_11, &next, 8);
-        memcpy(frame + 56, &instr, 8);
-        frame[69] = 1;
-    }
-    put(fake, module + 80 + PREVIOUS_3_11, GENERATORS);
-    assert_int_equal(pst_memory_add_buffer(fake->memory, GENERATORS, frames, sizeof(frames)), 0);
+    for (uint32_t i = 0; i < count; i++)
+        put_generator(i, i + 1 < count ? GENERATORS + (i + 1) * GENERATOR_BYTES : MODULE_3_11);
+    put(fake, MAIN_3_11 + PREVIOUS_3_11, GENERATORS);
+    assert_int_equal(
+        pst_memory_add_buffer(fake->memory, GENERATORS, generators, sizeof(generators)), 0);
     assert_int_equal(attach(fake), PST_V_OK);
     for (int i = 0; i < 5; i++)
         assert_int_equal(pst_python_sample(fake->python, NULL, NULL, &sample), PST_V_OK);
@@ -337,7 +380,52 @@ static void test_a_long_chain_of_generators_is_read_whole(void **state)
     assert_frame(&fake, &sample.frames[0], "main", 20);
     uint64_t calls = pst_memory_calls(fake.memory);
     assert_int_equal(pst_python_sample(fake.python, NULL, NULL, &sample), PST_V_OK);
-    assert_true(pst_memory_calls(fake.memory) - calls <= 4 * (1u + sample.retries));
+    /* The batch; and codes of frames that are not remembered are verified. */
+    assert_true(pst_memory_calls(fake.memory) - calls <= 2 + sample.retries);
+    done(&fake);
+}
+
+static void move_on(void *context)
+{
+    static uint64_t steps;
+    uint64_t instr = BASE + 0x2c00 + 184 + 2 + 2 * (steps++ & 1);
+    struct fake *fake = context;
+
+    put(fake, MAIN_3_11 + INSTR_3_11, instr);
+}
+
+static void test_a_leaf_that_runs_above_a_long_chain_of_generators_does_not_cut_it(void **state)
+{
+    struct pst_py_sample sample;
+    struct fake fake;
+
+    sample = sampled_generators(&fake, 300);
+    pst_memory_before_piece(fake.memory, move_on, &fake);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(pst_python_sample(fake.python, NULL, NULL, &sample), PST_V_OK);
+        assert_int_equal(sample.threads[0].verdict, PST_V_OK);
+        assert_int_equal(sample.threads[0].frame_count, 302);
+        assert_false(sample.threads[0].trimmed);
+    }
+    done(&fake);
+}
+
+static void test_a_new_generator_at_a_long_chain_makes_no_other_unknown(void **state)
+{
+    struct pst_py_sample sample;
+    struct fake fake;
+
+    sample = sampled_generators(&fake, 200);
+    for (uint32_t i = 0; i < 20; i++) {
+        put_generator(2000 + i, GENERATORS);
+        put(&fake, MAIN_3_11 + PREVIOUS_3_11, GENERATORS + (2000 + i) * GENERATOR_BYTES);
+        uint64_t calls = pst_memory_calls(fake.memory);
+        assert_int_equal(pst_python_sample(fake.python, NULL, NULL, &sample), PST_V_OK);
+        assert_int_equal(sample.threads[0].verdict, PST_V_OK);
+        assert_int_equal(sample.threads[0].frame_count, 203);
+        /* The batch, the new one by itself, codes that are verified. */
+        assert_true(pst_memory_calls(fake.memory) - calls <= 3 + sample.retries);
+    }
     done(&fake);
 }
 
@@ -434,9 +522,13 @@ int main(void)
         cmocka_unit_test(test_a_thread_not_wanted_is_listed_without_frames),
         cmocka_unit_test(test_one_thread_alone_is_read_as_with_the_others_and_without_them),
         cmocka_unit_test(test_a_frame_that_was_left_is_no_root),
+        cmocka_unit_test(test_what_stands_below_a_leaf_without_a_caller_is_shown),
+        cmocka_unit_test(test_nothing_is_shown_of_what_lies_above_the_top),
         cmocka_unit_test(test_a_leaf_that_was_left_is_cut),
         cmocka_unit_test(test_a_stack_that_comes_back_to_itself_is_a_cycle),
         cmocka_unit_test(test_a_long_chain_of_generators_is_read_whole),
+        cmocka_unit_test(test_a_leaf_that_runs_above_a_long_chain_of_generators_does_not_cut_it),
+        cmocka_unit_test(test_a_new_generator_at_a_long_chain_makes_no_other_unknown),
         cmocka_unit_test(test_a_longer_chain_of_generators_is_too_deep_and_not_torn),
         cmocka_unit_test(test_a_wild_pointer_ends_the_stack_and_not_the_walker),
         cmocka_unit_test(test_a_frame_whose_code_is_none_is_refused),
