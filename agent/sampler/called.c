@@ -6,6 +6,7 @@
 
 enum {
     NAMES_PER_LOOK = 16,
+    QUIET_TIMES = 4,     /* longer until a quiet process is asked again: to ask costs some looks */
     NAME_DOUBLINGS = 10, /* up to 25 s between two questions */
     NAMELESS_AT_ONCE = 40,
     NAMELESS_ASLEEP = 5,
@@ -49,7 +50,8 @@ bool pst_sampled_ask_names(struct pst_sampled *target, uint64_t now_ns)
         bool known = pst_python_thread_name(target->python, thread->tstate, &name);
         if (!pst_sampled_enter(target))
             return false;
-        thread->name_due_ns = now_ns + (known ? name_kept_ns : name_gap_ns(target, thread));
+        thread->name_due_ns = now_ns + (known ? name_kept_ns : name_gap_ns(target, thread)) *
+                                           (target->quiet ? QUIET_TIMES : 1);
         if (!known && thread->nameless < NAMELESS_MAX)
             thread->nameless++;
         if (known) {

@@ -119,6 +119,8 @@ static void settle(struct pst_sampled *target, bool last)
     target->pending_ns = 0;
     target->pending_gap_ns = 0;
     target->pending_turns = 0;
+    target->known_ns = 0;
+    target->known_turns = 0;
 }
 
 void pst_sampled_settle(struct pst_sampled *target)

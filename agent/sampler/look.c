@@ -87,6 +87,8 @@ static void nothing_pending(struct pst_sampled *target)
     target->pending_ns = 0;
     target->pending_gap_ns = 0;
     target->pending_turns = 0;
+    target->known_ns = 0;
+    target->known_turns = 0;
 }
 
 static void apply(struct pst_look *look)
@@ -214,10 +216,12 @@ static void take_look(struct pst_look *look, enum pst_verdict verdict)
     after_failure(target, verdict, look->now_ns);
 }
 
-static void measure(struct pst_sampled *target)
+static void measure(struct pst_sampled *target, bool fresh_alone)
 {
     for (size_t i = 0; i < pst_os_threads_count(target->threads); i++) {
         struct pst_os_thread *thread = pst_os_threads_at(target->threads, i);
+        if (fresh_alone && !thread->fresh)
+            continue;
         pst_os_thread_measure(target->threads, thread);
         thread->asked = false;
         thread->asleep_due = thread->asleep[0] == PST_NO_STACK ||
@@ -225,22 +229,52 @@ static void measure(struct pst_sampled *target)
     }
 }
 
+/* False when the sampler has been taken over. */
+static bool list_threads(struct pst_sampled *target, int *ret_error)
+{
+    if (!pst_sampled_enter(target))
+        return false;
+    *ret_error = pst_os_threads_refresh(target->threads, on_ended, target);
+    if (*ret_error == -ESRCH)
+        target->gone = true;
+    pst_sampled_leave(target);
+    return true;
+}
+
+/* False as above. */
+static bool measure_threads(struct pst_sampled *target, int *ret_error)
+{
+    if (!list_threads(target, ret_error))
+        return false;
+    if (*ret_error < 0)
+        return true;
+    measure(target, false);
+    if (!pst_os_threads_replaced(target->threads))
+        return true;
+    if (!list_threads(target, ret_error))
+        return false;
+    if (*ret_error == 0)
+        measure(target, true);
+    return true;
+}
+
 bool pst_look_at(struct pst_look *look)
 {
     struct pst_sampled *target = look->target;
+    int r;
     if (!pst_sampled_enter(target))
         return false;
     bool open = open_window(target, look->now_ns);
     if (open && target->rejoined)
         pst_sampled_rejoin(target);
     target->rejoined = target->rejoined && !open;
-    int r = pst_os_threads_refresh(target->threads, on_ended, target);
-    if (r == -ESRCH)
-        target->gone = true;
     pst_sampled_leave(target);
-    if (r < 0 || !open)
+    if (!open)
         return true;
-    measure(target);
+    if (!measure_threads(target, &r))
+        return false;
+    if (r < 0)
+        return true;
     enum pst_verdict verdict = PST_V_OK;
     look->sampled = read_stacks(look, &verdict);
     bool same = !look->sampled || same_program(target);

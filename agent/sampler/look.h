@@ -14,6 +14,7 @@ struct pst_look {
     uint64_t raw_ns;     /* what a thread that runs weighs before its window closes */
     uint64_t counted_ns; /* wall time since the last turn, at most three intervals */
     uint64_t gap_ns;     /* what was beyond them */
+    unsigned stands_for; /* so many turns, by the chance that it had to be one */
     bool sampled;        /* the walker was asked in this look */
 };
 

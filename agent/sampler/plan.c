@@ -8,6 +8,8 @@
 #include "base/limits.h"
 
 static const uint64_t first_window_ns = 5 * PST_NS_PER_S;
+/* What the quiet ones cost together stays the same from here on. */
+enum { MANY_TARGETS = 100, QUIET_ONE_IN = 4, QUIET_ONE_IN_MAX = 64 };
 
 static int reserve_targets(struct pst_sampler *sampler, size_t count)
 {
@@ -115,6 +117,14 @@ static int add_new(struct pst_sampler *sampler, const struct pst_sampler_target 
     return 0;
 }
 
+static unsigned quiet_one_in(size_t targets)
+{
+    unsigned one_in = QUIET_ONE_IN;
+    for (size_t many = MANY_TARGETS; targets > many && one_in < QUIET_ONE_IN_MAX; many *= 4)
+        one_in *= 4;
+    return one_in;
+}
+
 static int replace_plan(struct pst_sampler *sampler, const struct pst_map *rows,
                         const struct pst_sampler_target *targets, size_t count, uint64_t now_ns)
 {
@@ -122,6 +132,7 @@ static int replace_plan(struct pst_sampler *sampler, const struct pst_map *rows,
     int r = reserve_targets(sampler, sampler->count + count);
     if (r == 0)
         r = add_new(sampler, targets, count);
+    sampler->shared.quiet_one_in = quiet_one_in(sampler->count);
     uint64_t window_ns = 0;
     for (size_t i = 0; i < sampler->count; i++)
         if (window_ns == 0 || sampler->targets[i]->plan.window_ns < window_ns)

@@ -22,6 +22,7 @@ struct pst_shared {
     _Atomic uint64_t watch_target;
     struct pst_random random;
     struct pst_tracer *tracer; /* made with the first target that wants native frames */
+    unsigned quiet_one_in;     /* turns of a quiet target that is looked at; a power of two */
     unsigned shrink;           /* how often the room of caches has been halved; 0: not */
     uint32_t torn, deeper, unreadable, not_observed, cpu_not_observed, ended_threads,
         no_python_frame, overflow; /* function ids of bracketed frames */
@@ -56,6 +57,8 @@ struct pst_sampled {
     uint64_t look_clock_ns;              /* that clock at the last look that read all well; or 0 */
     uint64_t pending_ns, pending_gap_ns; /* wall time not yet given to stacks */
     uint32_t pending_turns;
+    uint64_t known_ns; /* of pending_ns: nothing had run yet when it had passed */
+    uint32_t known_turns;
 
     /* The open window. */
     struct pst_window *window;

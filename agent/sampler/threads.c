@@ -28,6 +28,8 @@ struct pst_os_threads {
     bool translated; /* the target lives in a pid namespace of its own */
     bool born_later;
     bool listed;
+    bool lost;     /* since then a thread of the list could not be read: it has ended */
+    bool taken_on; /* the last refresh took the list to be whole */
     struct pst_os_thread *items;
     size_t count, cap;
     struct pst_map *by_tid, *by_inner; /* pid_t -> index */
@@ -255,13 +257,17 @@ static int list_tasks(struct pst_os_threads *threads)
     }
 }
 
-int pst_os_threads_refresh(struct pst_os_threads *threads,
-                           void (*ended)(void *context, struct pst_os_thread *thread),
-                           void *context)
+/* The number of links of /proc/PID/task is that of its threads and two more. */
+static bool same_number(const struct pst_os_threads *threads)
+{
+    struct stat st;
+    return fstat(threads->task_fd, &st) == 0 && st.st_nlink == threads->count + 2;
+}
+
+static int list(struct pst_os_threads *threads,
+                void (*ended)(void *context, struct pst_os_thread *thread), void *context)
 {
     threads->generation++;
-    for (size_t i = 0; i < threads->count; i++)
-        threads->items[i].fresh = false;
     int r = list_tasks(threads);
     if (r < 0)
         return r;
@@ -274,7 +280,24 @@ int pst_os_threads_refresh(struct pst_os_threads *threads,
         drop_thread(threads, i);
     }
     threads->listed = true;
+    threads->lost = false;
     return threads->count ? 0 : -ESRCH;
+}
+
+int pst_os_threads_refresh(struct pst_os_threads *threads,
+                           void (*ended)(void *context, struct pst_os_thread *thread),
+                           void *context)
+{
+    for (size_t i = 0; i < threads->count; i++)
+        threads->items[i].fresh = false;
+    threads->taken_on =
+        threads->listed && !threads->lost && threads->count > 0 && same_number(threads);
+    return threads->taken_on ? 0 : list(threads, ended, context);
+}
+
+bool pst_os_threads_replaced(const struct pst_os_threads *threads)
+{
+    return threads->taken_on && threads->lost;
 }
 
 size_t pst_os_threads_count(const struct pst_os_threads *threads)
@@ -344,8 +367,10 @@ static bool read_schedstat(struct pst_os_threads *threads, struct pst_os_thread 
 void pst_os_thread_cpu(struct pst_os_threads *threads, struct pst_os_thread *thread)
 {
     struct schedstat now;
-    if (!read_schedstat(threads, thread, &now))
+    if (!read_schedstat(threads, thread, &now)) {
+        threads->lost = true;
         return;
+    }
     thread->ran = thread->ran || now.run_ns > thread->run_ns || now.arrivals != thread->arrivals;
     if (now.run_ns > thread->run_ns)
         thread->run_ns = now.run_ns;
@@ -359,21 +384,16 @@ void pst_os_thread_cpu(struct pst_os_threads *threads, struct pst_os_thread *thr
 
 static bool is_steady(const struct pst_os_thread *thread)
 {
-    return thread->on_cpu == PST_OFF_CPU && thread->based && thread->arrivals != 0 &&
-           !thread->running && !thread->was_running && !thread->moved && !thread->ran &&
-           !thread->fresh;
+    return thread->on_cpu == PST_OFF_CPU && thread->based && thread->arrivals != 0 && !thread->ran;
 }
 
-/* The number of links of /proc/PID/task is that of its threads and two more. */
 bool pst_os_threads_still(struct pst_os_threads *threads)
 {
-    struct stat st;
     struct schedstat now;
     for (size_t i = 0; i < threads->count; i++)
         if (!is_steady(&threads->items[i]))
             return false;
-    if (threads->count == 0 || fstat(threads->task_fd, &st) < 0 ||
-        st.st_nlink != threads->count + 2)
+    if (threads->count == 0 || threads->lost || !same_number(threads))
         return false;
     for (size_t i = 0; i < threads->count; i++)
         if (!read_schedstat(threads, &threads->items[i], &now) ||

@@ -67,11 +67,15 @@ struct pst_os_threads;
 int pst_os_threads_new(pid_t pid, bool born_later, struct pst_os_threads **ret);
 struct pst_os_threads *pst_os_threads_free(struct pst_os_threads *threads);
 
-/* Lists the threads: new ones are added (fresh), ended ones passed to ended() and dropped.
- * 0, -ESRCH, -errno. */
+/* Lists the threads: new ones are added (fresh), ended ones passed to ended() and dropped. Where
+ * there are as many as before, and none could not be read since, they are taken to be the same
+ * without listing them: measuring them then tells. 0, -ESRCH, -errno. */
 int pst_os_threads_refresh(struct pst_os_threads *threads,
                            void (*ended)(void *context, struct pst_os_thread *thread),
                            void *context);
+/* The last refresh took them to be the same, and one could not be read since: it has ended, and
+ * another has begun. The next refresh lists. */
+bool pst_os_threads_replaced(const struct pst_os_threads *threads);
 size_t pst_os_threads_count(const struct pst_os_threads *threads);
 /* Valid until the next refresh. */
 struct pst_os_thread *pst_os_threads_at(struct pst_os_threads *threads, size_t index);
@@ -85,9 +89,9 @@ enum pst_on_cpu pst_os_thread_on_cpu(struct pst_os_threads *threads, struct pst_
 /* CPU time alone: what it shows to have run since the last measurement the next one knows of. */
 void pst_os_thread_cpu(struct pst_os_threads *threads, struct pst_os_thread *thread);
 
-/* Has none of them been put on a CPU since it was last measured, and then slept for the second time
- * in a row? Asked when the clock of the process has not moved either: a thread that ended or was
- * born would have moved it, or their number. */
+/* Has none of them been put on a CPU since it was last measured and found asleep? Asked when the
+ * clock of the process has not moved either: a thread that ended or was born would have moved it,
+ * or their number. */
 bool pst_os_threads_still(struct pst_os_threads *threads);
 
 /* CPU clock of the process in ns: 0 or -ESRCH. */

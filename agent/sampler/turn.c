@@ -12,8 +12,11 @@ enum {
  * long, nothing of it was on a CPU. */
 static const uint64_t idle_after_ns = PST_NS_PER_S;
 /* Of a process that uses less than this in a second (a worker that wakes up to see whether there is
- * work), the agent lets three turns in four pass, drawn by chance without looking at it: the fourth
- * weighs four times. On a host with hundreds of them the turns are what costs. */
+ * work), the agent lets three turns in four pass, drawn by chance, without as much as reading its
+ * clock, and where there are many targets most of the others without a look: there the turns are
+ * what costs. The one that is looked at weighs as many. A clock that tells of more than that makes
+ * it one to be looked at, so that work that begins is noticed within some four turns. Whatever a
+ * draw is based on was known before it: on the average each turn weighs one. */
 static const uint64_t quiet_cpu_ns = PST_NS_PER_MS / 2;
 
 static void start_counting(struct pst_sampled *target, uint64_t clock_ns)
@@ -24,6 +27,13 @@ static void start_counting(struct pst_sampled *target, uint64_t clock_ns)
     target->counting = true;
 }
 
+/* Where it sleeps the last look could not tell, and somebody wants to know. */
+static bool is_unknown(const struct pst_sampled *target, const struct pst_os_thread *thread)
+{
+    bool wanted = (target->plan.modes & ~(1U << PST_MODE_CPU)) != 0;
+    return wanted && thread->tstate != 0 && thread->stack == PST_NO_STACK;
+}
+
 /* Nothing of it has run since the last look: what stood then stands now, for whoever looks next. */
 static bool is_still(struct pst_sampled *target)
 {
@@ -31,7 +41,7 @@ static bool is_still(struct pst_sampled *target)
         !target->threads || !target->window || target->rejoined)
         return false;
     for (size_t i = 0; i < pst_os_threads_count(target->threads); i++)
-        if (pst_sampled_wants(target, pst_os_threads_at(target->threads, i)))
+        if (is_unknown(target, pst_os_threads_at(target->threads, i)))
             return false;
     return pst_os_threads_still(target->threads);
 }
@@ -59,6 +69,16 @@ static unsigned draw(struct pst_sampled *target, unsigned one_in)
     return pst_random_below(&target->shared->random, one_in) == 0 ? one_in : 0;
 }
 
+/* In one of how many turns it is looked at, by what its clock tells. */
+static unsigned seldom(const struct pst_sampled *target, bool idle)
+{
+    bool thin = target->plan.thin && target->quiet;
+    unsigned one_in = thin ? QUIET_TURN_ONE_IN : 1;
+    if (thin && target->shared->quiet_one_in > one_in)
+        one_in = target->shared->quiet_one_in;
+    return idle && one_in < IDLE_LOOK_ONE_IN ? IDLE_LOOK_ONE_IN : one_in;
+}
+
 static void begin_turn(struct pst_sampled *target, uint64_t now_ns, uint64_t counted_ns,
                        uint64_t elapsed_ns)
 {
@@ -67,6 +87,23 @@ static void begin_turn(struct pst_sampled *target, uint64_t now_ns, uint64_t cou
     target->pending_ns += counted_ns;
     target->pending_gap_ns += elapsed_ns - counted_ns;
     target->pending_turns++;
+}
+
+/* Its clock stands where it stood in the last look: so does all that its threads were seen doing,
+ * until now, but for the last interval of which a look is about to tell. */
+static void know_pending(struct pst_sampled *target, bool looked, uint64_t counted_ns)
+{
+    target->known_ns = target->pending_ns - (looked ? counted_ns : 0);
+    target->known_turns = target->pending_turns - (looked ? 1 : 0);
+}
+
+/* Each period has one instant, drawn uniformly: every hit stands for one period, whatever lies
+ * between two draws, and for more only when turns were missed. */
+static uint64_t raw_of(unsigned stands_for, uint64_t counted_ns, uint64_t period_ns)
+{
+    if (stands_for > 1)
+        return stands_for * period_ns;
+    return counted_ns <= 2 * period_ns ? period_ns : counted_ns;
 }
 
 static bool pass(struct pst_sampled *target)
@@ -101,9 +138,13 @@ bool pst_sampled_turn(struct pst_sampled *target, uint64_t now_ns, uint64_t peri
     if (first)
         start_counting(target, clock);
     bool idle = now_ns - target->clock_moved_ns >= idle_after_ns;
-    if (idle)
-        stands_for *= draw(target, IDLE_LOOK_ONE_IN / stands_for);
-    if (stands_for == 0 || (!idle && is_still(target)))
+    unsigned more_seldom = seldom(target, idle) / stands_for;
+    if (more_seldom > 1)
+        stands_for *= draw(target, more_seldom);
+    bool looked = stands_for > 0 && (idle || !is_still(target));
+    if (clock == target->look_clock_ns)
+        know_pending(target, looked, counted);
+    if (!looked)
         return pass(target) &&
                (!pst_sampled_names_due(target) || pst_sampled_ask_names(target, now_ns));
     struct pst_look look = {
@@ -111,11 +152,8 @@ bool pst_sampled_turn(struct pst_sampled *target, uint64_t now_ns, uint64_t peri
         .now_ns = now_ns,
         .counted_ns = counted,
         .gap_ns = target->pending_gap_ns,
-        /* Each period has one instant, drawn uniformly: every hit stands for one period, whatever
-         * lies between two draws, and for more only when turns were missed. */
-        .raw_ns = stands_for > 1             ? stands_for * period_ns
-                  : counted <= 2 * period_ns ? period_ns
-                                             : counted,
+        .stands_for = stands_for,
+        .raw_ns = raw_of(stands_for, counted, period_ns),
     };
     atomic_fetch_add_explicit(&target->shared->looks, 1, memory_order_relaxed);
     return pst_look_at(&look);

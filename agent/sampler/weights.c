@@ -41,26 +41,25 @@ static void set_gap_aside(struct pst_look *look, struct pst_os_thread *thread)
         add_timed(target, thread, PST_MODE_WALL, stack, look->gap_ns, 0);
 }
 
-/* Wall time of this look: what passed in idle turns belongs to the stack of before, the last
- * interval to the one seen now. */
+/* Wall time of this look: while nothing ran, it belongs to the stack of before. Of what has passed
+ * since then, half belongs to the stack at its beginning and half to the one seen now: charged to
+ * its end alone, work in step with the period would weigh by the phase it falls into, since an
+ * early instant in a period makes the interval before it short and the one after it long; charged
+ * to its beginning alone, work that draws the look to itself would lose what it took to notice. */
 static void add_wall(struct pst_look *look, struct pst_os_thread *thread, uint32_t before,
                      uint32_t now)
 {
     struct pst_sampled *target = look->target;
     if (thread->fresh || thread->tstate == 0)
         return;
-    uint64_t idle_ns = target->pending_ns - look->counted_ns;
-    uint32_t idle_turns = target->pending_turns - 1;
-    if (idle_ns)
-        add_timed(target, thread, PST_MODE_WALL, before == PST_NO_STACK ? now : before, idle_ns,
-                  idle_turns);
-    /* Half of the interval belongs to the stack at its beginning: charged to its end alone, work in
-     * step with the period would weigh by the phase it falls into, since an early instant in a
-     * period makes the interval before it short and the one after it long. */
-    uint64_t half_ns = look->counted_ns / 2;
-    add_timed(target, thread, PST_MODE_WALL,
-              thread->charged == PST_NO_STACK ? now : thread->charged, half_ns, 0);
-    add_timed(target, thread, PST_MODE_WALL, now, look->counted_ns - half_ns, 1);
+    uint32_t charged = thread->charged == PST_NO_STACK ? now : thread->charged;
+    uint64_t open_ns = target->pending_ns - target->known_ns, half_ns = open_ns / 2;
+    uint32_t turns = target->pending_turns - target->known_turns;
+    if (target->known_ns)
+        add_timed(target, thread, PST_MODE_WALL, before == PST_NO_STACK ? now : before,
+                  target->known_ns, target->known_turns);
+    add_timed(target, thread, PST_MODE_WALL, charged, half_ns, turns / 2);
+    add_timed(target, thread, PST_MODE_WALL, now, open_ns - half_ns, turns - turns / 2);
 }
 
 static bool sleeps_in(const struct pst_os_thread *thread, uint32_t stack)
@@ -126,7 +125,7 @@ void pst_look_weigh(struct pst_look *look, struct pst_os_thread *thread)
     thread->charged = stack;
     bool holder = thread->py >= 0 && look->sampled && look->sample.threads[thread->py].has_gil;
     if (holder && !thread->fresh)
-        add_timed(target, thread, PST_MODE_GIL, stack, look->counted_ns, 1);
+        add_timed(target, thread, PST_MODE_GIL, stack, look->stands_for * look->counted_ns, 1);
 }
 
 void pst_look_weigh_unread(struct pst_look *look, struct pst_os_thread *thread, uint32_t stack)
