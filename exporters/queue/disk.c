@@ -3,9 +3,11 @@
 #include "disk.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -13,15 +15,18 @@
 #include "base/limits.h"
 #include "base/log.h"
 
-enum { APPLICATION_ID = 0x70737471, CACHE_KIB = 256, PATH_BYTES = 4400 };
+enum { VERSION = 1, CACHE_KIB = 256, PATH_BYTES = 4400, LOCK_NAME_BYTES = 160 };
 
 struct pst_disk {
     pthread_mutex_t lock;
     sqlite3 *db;
     sqlite3_stmt *insert, *remove, *load;
     int64_t last_row; /* that was given out or used; none is used twice */
+    int64_t lost_row; /* rows up to this one were in a file that is no longer used */
+    dev_t device;     /* of the file that is open */
+    ino_t inode;
     int lock_fd;
-    char path[PATH_BYTES];
+    char directory[PATH_BYTES], lock_name[LOCK_NAME_BYTES], path[PATH_BYTES + LOCK_NAME_BYTES];
 };
 
 static const char create_sql[] =
@@ -30,7 +35,19 @@ static const char create_sql[] =
     " pushed_ns INTEGER NOT NULL, mode INTEGER NOT NULL, time_ns INTEGER NOT NULL,"
     " duration_ns INTEGER NOT NULL, samples INTEGER NOT NULL, value_ns INTEGER NOT NULL,"
     " labels BLOB NOT NULL, sha256 BLOB NOT NULL, body BLOB NOT NULL);"
-    "PRAGMA application_id=1886614641; COMMIT;";
+    "PRAGMA application_id=1886614641; PRAGMA user_version=1; COMMIT;";
+
+static int read_version(struct pst_disk *disk, int *ret)
+{
+    sqlite3_stmt *found = NULL;
+    int code = sqlite3_prepare_v2(disk->db, "PRAGMA user_version", -1, &found, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(found);
+    if (code == SQLITE_ROW)
+        *ret = sqlite3_column_int(found, 0);
+    (void)sqlite3_finalize(found);
+    return pst_db_errno(code);
+}
 
 static int prepare(struct pst_disk *disk)
 {
@@ -61,59 +78,117 @@ static void close_database(struct pst_disk *disk)
     pst_db_close(&disk->db);
 }
 
+static int note_place(struct pst_disk *disk)
+{
+    struct stat st;
+    if (stat(disk->path, &st) < 0)
+        return -errno;
+    disk->device = st.st_dev;
+    disk->inode = st.st_ino;
+    return 0;
+}
+
+static bool is_in_place(const struct pst_disk *disk)
+{
+    struct stat st;
+    return stat(disk->path, &st) == 0 && st.st_dev == disk->device && st.st_ino == disk->inode;
+}
+
+/* -EPROTO: a newer version of this program wrote it. */
 static int open_database(struct pst_disk *disk)
 {
+    int version = 0;
     int r = pst_db_open(disk->path, CACHE_KIB, false, &disk->db);
+    if (r == 0)
+        r = read_version(disk, &version);
+    if (r == 0 && version > VERSION)
+        r = -EPROTO;
     if (r == 0)
         r = pst_db_exec(disk->db, create_sql);
     if (r < 0 && disk->db)
         (void)pst_db_exec(disk->db, "ROLLBACK");
     if (r == 0)
         r = prepare(disk);
+    if (r == 0)
+        r = note_place(disk);
     if (r < 0)
         close_database(disk);
     return r;
 }
 
-static void unlink_files(const struct pst_disk *disk)
+enum fate { REMOVE, KEEP };
+
+static void move_files(const struct pst_disk *disk, enum fate fate)
 {
     static const char *const endings[] = {"", "-wal", "-shm"};
     for (size_t i = 0; i < PST_ARRAY_SIZE(endings); i++) {
-        char path[PATH_BYTES + 8];
+        char path[sizeof(disk->path) + 8], kept[sizeof(disk->path) + 16];
         (void)snprintf(path, sizeof(path), "%s%s", disk->path, endings[i]);
-        (void)unlink(path);
+        (void)snprintf(kept, sizeof(kept), "%s.newer%s", disk->path, endings[i]);
+        (void)(fate == KEEP ? rename(path, kept) : unlink(path));
     }
 }
 
+static int claim(struct pst_disk *disk)
+{
+    pid_t holder = 0;
+    if (disk->lock_fd >= 0)
+        (void)close(disk->lock_fd);
+    disk->lock_fd = -1;
+    return pst_db_claim_directory(disk->directory, disk->lock_name, &disk->lock_fd, &holder);
+}
+
 /* Numbers of rows go on: who still names one of the old file's finds nothing. */
-static int begin_anew(struct pst_disk *disk)
+static int open_empty(struct pst_disk *disk, enum fate fate)
 {
     char sql[96];
-    pst_log_warn("queue_damaged", "the queue %s was damaged and is begun anew", disk->path);
     close_database(disk);
-    unlink_files(disk);
+    move_files(disk, fate);
+    disk->lost_row = disk->last_row;
     int r = open_database(disk);
     (void)snprintf(sql, sizeof(sql), "INSERT INTO sqlite_sequence VALUES ('item', %lld)",
                    (long long)disk->last_row);
     return r < 0 ? r : pst_db_exec(disk->db, sql);
 }
 
+static int begin_anew(struct pst_disk *disk)
+{
+    pst_log_warn("queue_damaged", "the queue %s was damaged and is begun anew", disk->path);
+    return open_empty(disk, REMOVE);
+}
+
+static int leave_to_newer(struct pst_disk *disk)
+{
+    pst_log_warn("queue_newer",
+                 "the queue %s was written by a newer version: kept as %s.newer, begun anew",
+                 disk->path, disk->path);
+    return open_empty(disk, KEEP);
+}
+
+/* Where nothing is left of the file that was open. */
+static int come_back(struct pst_disk *disk)
+{
+    int r = claim(disk);
+    return r < 0 ? r : open_empty(disk, REMOVE);
+}
+
 int pst_disk_open(const char *directory, const char *name, struct pst_disk **ret)
 {
     struct pst_disk *disk = calloc(1, sizeof(*disk));
-    char lock_name[160];
-    pid_t holder = 0;
     if (!disk)
         return -ENOMEM;
     disk->lock_fd = -1;
     (void)pthread_mutex_init(&disk->lock, NULL);
-    (void)snprintf(disk->path, sizeof(disk->path), "%.4000s/%.100s.queue", directory, name);
-    (void)snprintf(lock_name, sizeof(lock_name), "%.100s.lock", name);
-    int r = pst_db_claim_directory(directory, lock_name, &disk->lock_fd, &holder);
+    (void)snprintf(disk->directory, sizeof(disk->directory), "%s", directory);
+    (void)snprintf(disk->path, sizeof(disk->path), "%s/%.100s.queue", disk->directory, name);
+    (void)snprintf(disk->lock_name, sizeof(disk->lock_name), "%.100s.lock", name);
+    int r = claim(disk);
     if (r == 0)
         r = open_database(disk);
     if (r == -EUCLEAN)
         r = begin_anew(disk);
+    if (r == -EPROTO)
+        r = leave_to_newer(disk);
     if (r < 0) {
         (void)pst_disk_close(disk);
         return r;
@@ -137,8 +212,10 @@ struct pst_disk *pst_disk_close(struct pst_disk *disk)
 struct pst_disk *pst_disk_remove(struct pst_disk *disk)
 {
     if (disk) {
+        bool ours = is_in_place(disk);
         close_database(disk);
-        unlink_files(disk);
+        if (ours)
+            move_files(disk, REMOVE);
     }
     return pst_disk_close(disk);
 }
@@ -311,13 +388,76 @@ static int change(struct pst_disk *disk, const int64_t *removed, size_t removed_
     return r;
 }
 
+/* SQLite goes on with a file that has lost its name: what it holds can be written to another. */
+static int copy_to_place(struct pst_disk *disk)
+{
+    sqlite3_stmt *copy = NULL;
+    pst_autofd int fd = open(disk->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    (void)sqlite3_limit(disk->db, SQLITE_LIMIT_ATTACHED, 1); /* which it does by attaching */
+    int code = sqlite3_prepare_v2(disk->db, "VACUUM INTO ?1", -1, &copy, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_bind_text(copy, 1, disk->path, -1, SQLITE_STATIC);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(copy);
+    (void)sqlite3_finalize(copy);
+    (void)sqlite3_limit(disk->db, SQLITE_LIMIT_ATTACHED, 0);
+    return pst_db_errno(code);
+}
+
+/* Somebody removed the file, perhaps with its folder and its lock. */
+static int put_back(struct pst_disk *disk)
+{
+    pst_log_warn("queue_gone", "the queue's file %s was taken away: it is written anew",
+                 disk->path);
+    int r = claim(disk);
+    if (r < 0)
+        return r;
+    r = copy_to_place(disk);
+    if (r == 0) {
+        close_database(disk);
+        return open_database(disk);
+    }
+    move_files(disk, REMOVE);
+    return r == -EUCLEAN ? open_empty(disk, REMOVE) : r; /* until there is room, from the old one */
+}
+
+/* Under the lock. A file in the place of ours is left alone: the next start takes it up. */
+static int be_there(struct pst_disk *disk)
+{
+    struct stat st;
+    if (!disk->db)
+        return come_back(disk);
+    if (is_in_place(disk))
+        return 0;
+    if (stat(disk->path, &st) == 0)
+        return -EEXIST;
+    /* A folder that may not be looked into any more takes nothing from the open file. */
+    return errno == ENOENT || errno == ENOTDIR ? put_back(disk) : 0;
+}
+
 int pst_disk_change(struct pst_disk *disk, const int64_t *removed, size_t removed_count,
                     struct pst_disk_row *added, size_t added_count)
 {
     pthread_mutex_lock(&disk->lock);
-    int r = disk->db ? change(disk, removed, removed_count, added, added_count) : -EUCLEAN;
-    if (r == -EUCLEAN && (r = begin_anew(disk)) == 0)
+    int64_t lost_row = disk->lost_row;
+    int r = be_there(disk);
+    bool anew = disk->lost_row != lost_row;
+    if (r == 0 && !anew)
         r = change(disk, removed, removed_count, added, added_count);
+    if (r == -EUCLEAN) {
+        anew = true;
+        r = begin_anew(disk);
+    }
     pthread_mutex_unlock(&disk->lock);
-    return r;
+    return r == 0 && anew ? -ESTALE : r;
+}
+
+int64_t pst_disk_lost_row(struct pst_disk *disk)
+{
+    pthread_mutex_lock(&disk->lock);
+    int64_t row = disk->lost_row;
+    pthread_mutex_unlock(&disk->lock);
+    return row;
 }

@@ -36,6 +36,7 @@ struct pst_spool {
     struct pst_node *unwritten; /* the oldest that is neither on disk nor being written */
     struct pst_node *buried;    /* left the queue, their rows not yet removed; by newer */
     uint64_t next_try_ns;       /* while the disk refuses */
+    int64_t lost_row;           /* rows up to this one are known to have gone with their file */
     int error;
     bool ready, hurried, stopping, ended;
 };

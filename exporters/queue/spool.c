@@ -99,6 +99,8 @@ static void collect(struct pst_queue *queue, struct batch *batch)
     }
     struct pst_node *node = spool->unwritten;
     for (; node && batch->count < BATCH_ITEMS && bytes < BATCH_BYTES; node = node->newer) {
+        if (node->row) /* on disk alone, among those whose file was lost */
+            continue;
         if (!is_due(queue, node, now_ns))
             break;
         node->writing = true;
@@ -137,26 +139,54 @@ static void settle(struct pst_queue *queue, struct batch *batch, bool written)
     }
 }
 
-/* Without the lock: one step. 0, -EAGAIN when there was nothing to do, or what the disk says. */
-static int work(struct pst_queue *queue, struct batch *batch)
+/* Under the lock: what is in memory still is written again after its file was lost; the rest will
+ * be found missing. */
+static void write_lost_again(struct pst_queue *queue, int64_t lost_row)
 {
     struct pst_spool *spool = &queue->spool;
-    int r = spool->disk ? 0 : open_disk(queue);
-    if (r < 0)
-        return r;
+    if (lost_row == spool->lost_row)
+        return;
+    spool->lost_row = lost_row;
+    for (struct pst_node *node = queue->newest; node; node = node->older) {
+        if (node->row <= lost_row && node->item)
+            node->row = 0;
+        if (!node->row)
+            spool->unwritten = node;
+    }
+}
+
+/* Without the lock: one transaction. 0, -EAGAIN when there was nothing to do, or what the disk
+ * says.
+ */
+static int write_batch(struct pst_queue *queue, struct batch *batch)
+{
+    struct pst_spool *spool = &queue->spool;
     pthread_mutex_lock(&queue->lock);
     collect(queue, batch);
     pthread_mutex_unlock(&queue->lock);
     if (batch->count == 0 && batch->removed_count == 0)
         return -EAGAIN;
-    r = pst_disk_change(spool->disk, batch->removed, batch->removed_count, batch->rows,
-                        batch->count);
+    int r = pst_disk_change(spool->disk, batch->removed, batch->removed_count, batch->rows,
+                            batch->count);
+    int64_t lost_row = pst_disk_lost_row(spool->disk);
     pthread_mutex_lock(&queue->lock);
     settle(queue, batch, r == 0);
+    write_lost_again(queue, lost_row);
     pthread_mutex_unlock(&queue->lock);
     for (size_t i = 0; i < batch->count; i++)
         (void)pst_item_unref((struct pst_item *)(uintptr_t)batch->rows[i].item);
     return r;
+}
+
+/* Without the lock: one step, with the same results. A file that was begun anew gets the oldest
+ * first; one that at once is damaged again is waited for like any other disk that refuses. */
+static int work(struct pst_queue *queue, struct batch *batch)
+{
+    int r = queue->spool.disk ? 0 : open_disk(queue);
+    if (r < 0)
+        return r;
+    r = write_batch(queue, batch);
+    return r == -ESTALE ? write_batch(queue, batch) : r;
 }
 
 /* ---- the thread ---- */

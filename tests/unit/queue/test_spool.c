@@ -337,6 +337,123 @@ static void a_table_of_another_shape_is_begun_anew(void **state)
     assert_string_equal(log_text, "");
 }
 
+static int run_sql(const char *sql)
+{
+    char path[64];
+    sqlite3 *db = NULL;
+    (void)snprintf(path, sizeof(path), "%s/test.queue", directory);
+    assert_int_equal(pst_db_open(path, 64, false, &db), 0);
+    (void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
+    int r = pst_db_exec(db, sql);
+    pst_db_close(&db);
+    return r;
+}
+
+static void a_file_of_a_newer_version_is_kept(void **state)
+{
+    char kept[80];
+    struct pst_queue *queue = start(1 << 20, 1 << 20);
+    push_of(queue, "shop", 1, 100);
+    pst_queue_free(queue, "shutdown", false);
+    assert_int_equal(run_sql("ALTER TABLE item ADD COLUMN more; PRAGMA user_version=2"), 0);
+    queue = start(1 << 20, 1 << 20);
+    assert_int_equal(atomic_load(&disk_error), 0);
+    assert_int_equal(take(queue), -1);
+    push_of(queue, "shop", 2, 100);
+    pst_queue_free(queue, "shutdown", false);
+    assert_int_equal(rows_on_disk(), 1);
+    (void)snprintf(kept, sizeof(kept), "%s/test.queue", directory);
+    assert_int_equal(unlink(kept), 0);
+    (void)snprintf(kept, sizeof(kept), "%s/test.queue.newer", directory);
+    char path[64];
+    (void)snprintf(path, sizeof(path), "%s/test.queue", directory);
+    assert_int_equal(rename(kept, path), 0);
+    assert_int_equal(rows_on_disk(), 1);
+    assert_string_equal(log_text, "");
+}
+
+static void remove_files(void)
+{
+    static const char *const names[] = {"test.queue", "test.queue-wal", "test.queue-shm",
+                                        "test.lock"};
+    for (size_t i = 0; i < 4; i++) {
+        char path[80];
+        (void)snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
+        (void)unlink(path);
+    }
+}
+
+/* Somebody cleared the folder, and with it what was on disk alone. */
+static void a_file_that_was_taken_away_is_written_anew_with_all_that_was_in_it(void **state)
+{
+    struct pst_queue *queue = start(8 << 20, 64 << 10);
+    pst_queue_hurry(queue);
+    for (int n = 1; n <= 100; n++) {
+        push_of(queue, "shop", n, 4000);
+        eventually(pst_queue_stats(queue).memory_bytes <= 48 << 10);
+    }
+    eventually(rows_on_disk() == 100);
+    remove_files();
+    assert_int_equal(rmdir(directory), 0);
+    push_of(queue, "shop", 101, 4000);
+    eventually(access(directory, F_OK) == 0 && rows_on_disk() == 101);
+    assert_int_equal(atomic_load(&disk_error), 0);
+    pst_queue_free(queue, "shutdown", false);
+    queue = start(8 << 20, 64 << 10);
+    for (int n = 1; n <= 101; n++) {
+        assert_int_equal(take(queue), n);
+        pst_queue_done(queue, taken);
+    }
+    assert_string_equal(log_text, "");
+    pst_queue_free(queue, "shutdown", false);
+}
+
+static void a_file_in_the_place_of_a_queue_is_left_alone(void **state)
+{
+    char path[64], text[16] = "";
+    struct pst_queue *queue = start(1 << 20, 1 << 20);
+    pst_queue_hurry(queue);
+    push_of(queue, "shop", 1, 100);
+    eventually(rows_on_disk() == 1);
+    remove_files();
+    (void)snprintf(path, sizeof(path), "%s/test.queue", directory);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, "not ours", 8), 8);
+    push_of(queue, "shop", 2, 100);
+    eventually(atomic_load(&disk_error) == -EEXIST);
+    assert_int_equal(take(queue), 1);
+    pst_queue_done(queue, taken);
+    assert_int_equal(take(queue), 2);
+    pst_queue_done(queue, taken);
+    pst_queue_free(queue, "shutdown", false);
+    assert_int_equal(pread(fd, text, sizeof(text), 0), 8);
+    (void)close(fd);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
+/* What has been written needs no second write, unless its file was lost. */
+static void what_memory_holds_of_a_damaged_file_is_written_again(void **state)
+{
+    struct pst_queue *queue = start(1 << 20, 1 << 20);
+    pst_queue_hurry(queue);
+    for (int n = 1; n <= 5; n++)
+        push_of(queue, "shop", n, 100);
+    eventually(rows_on_disk() == 5);
+    assert_int_equal(run_sql("PRAGMA writable_schema=ON; UPDATE sqlite_schema SET rootpage = 999"
+                             " WHERE name = 'item'; PRAGMA schema_version = 1000"),
+                     0);
+    push_of(queue, "shop", 6, 100);
+    eventually(rows_on_disk() == 6);
+    pst_queue_free(queue, "shutdown", false);
+    queue = start(1 << 20, 1 << 20);
+    for (int n = 1; n <= 6; n++) {
+        assert_int_equal(take(queue), n);
+        pst_queue_done(queue, taken);
+    }
+    assert_string_equal(log_text, "");
+    pst_queue_free(queue, "shutdown", false);
+}
+
 static void a_time_that_cannot_be_is_long_ago(void **state)
 {
     char path[64];
@@ -459,6 +576,10 @@ int main(void)
         ON_DISK(a_damaged_file_is_begun_anew),
         ON_DISK(a_file_damaged_behind_its_first_page_is_begun_anew),
         ON_DISK(a_table_of_another_shape_is_begun_anew),
+        ON_DISK(a_file_of_a_newer_version_is_kept),
+        ON_DISK(a_file_that_was_taken_away_is_written_anew_with_all_that_was_in_it),
+        ON_DISK(a_file_in_the_place_of_a_queue_is_left_alone),
+        ON_DISK(what_memory_holds_of_a_damaged_file_is_written_again),
         ON_DISK(a_time_that_cannot_be_is_long_ago),
         ON_DISK(what_a_disk_does_not_give_for_a_moment_is_kept),
         ON_DISK(what_is_not_what_was_written_is_dropped),

@@ -14,6 +14,7 @@ struct pst_unclaimed {
 };
 struct pst_unclaimed_owner {
     void *context;
+    /* True: not to be touched. It may be another program's file. */
     bool (*claimed)(void *context, const char *name);
     void (*found)(void *context, const struct pst_unclaimed *file);
 };
