@@ -2,6 +2,7 @@
  * on the lane that has the verdict. */
 #include <stdio.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -16,6 +17,58 @@ void pst_outcome_dropped(struct pst_worker *worker, size_t body_bytes, const cha
     pthread_mutex_lock(&worker->lock);
     worker->status.dropped++;
     pthread_mutex_unlock(&worker->lock);
+}
+
+static const char *drop_words(const char *reason)
+{
+    static const char *const words[][2] = {
+        {"queue_full", "no more room for what waits; the oldest went"},
+        {"expired", "waited for longer than spool.max_age"},
+        {"unreadable", "the queue's file does not give them back"},
+        {"too_large", "larger than the whole queue"},
+        {"no_memory", "out of memory"},
+        {"shutdown", "not delivered before the end, and no disk took them"},
+        {"removed", "the configuration has the exporter no more"},
+    };
+    for (size_t i = 0; i < PST_ARRAY_SIZE(words); i++) {
+        if (strcmp(words[i][0], reason) == 0)
+            return words[i][1];
+    }
+    return "dropped";
+}
+
+void pst_outcome_tell_drops(struct pst_worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    const char *reason = worker->drop_reason;
+    unsigned long long count = worker->drops_untold;
+    worker->drops_untold = 0;
+    worker->drops_told_ns = pst_clock_monotonic_ns();
+    pthread_mutex_unlock(&worker->lock);
+    if (count)
+        pst_log_warn("exporter_dropped", "exporter %s: gave up %llu of its profiles: %s: %s",
+                     worker->name, count, reason, drop_words(reason));
+}
+
+/* The first at once, further ones of the same reason once a minute with their number, those of the
+ * end together when it has come. */
+void pst_outcome_queue_dropped(struct pst_worker *worker, size_t body_bytes, const char *reason)
+{
+    pst_outcome_dropped(worker, body_bytes, reason);
+    pthread_mutex_lock(&worker->lock);
+    bool other = worker->drop_reason && strcmp(worker->drop_reason, reason) != 0;
+    pthread_mutex_unlock(&worker->lock);
+    if (other)
+        pst_outcome_tell_drops(worker);
+    pthread_mutex_lock(&worker->lock);
+    bool first = !worker->drop_reason || other;
+    uint64_t age_ns = pst_clock_monotonic_ns() - worker->drops_told_ns;
+    worker->drop_reason = reason;
+    worker->drops_untold++;
+    bool worth = !worker->finishing && (first || age_ns >= LOG_EVERY_NS);
+    pthread_mutex_unlock(&worker->lock);
+    if (worth)
+        pst_outcome_tell_drops(worker);
 }
 
 static void on_delivered(struct pst_worker *worker, const struct pst_item *item,
@@ -65,6 +118,7 @@ static void on_rejected(struct pst_worker *worker, const struct pst_item *item,
     pst_outcome_dropped(worker, item->body_bytes, verdict->reason);
     pthread_mutex_lock(&worker->lock);
     note_error(worker, verdict);
+    worker->status.state = PST_EXPORTER_REJECTING;
     pst_gate_answered(&worker->gate, started_ns);
     bool worth = worth_a_line(worker, verdict->reason, pst_clock_monotonic_ns());
     pthread_mutex_unlock(&worker->lock);

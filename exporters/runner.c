@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "unclaimed.h"
 #include "worker.h"
@@ -20,8 +21,20 @@ struct pst_exporters {
 
 const char *pst_exporter_state_word(enum pst_exporter_state state)
 {
-    static const char *const words[] = {"idle", "ok", "failing"};
-    return (unsigned)state < 3 ? words[state] : "unknown";
+    static const char *const words[] = {"idle", "ok", "failing", "rejecting"};
+    return (unsigned)state < PST_ARRAY_SIZE(words) ? words[state] : "unknown";
+}
+
+const char *pst_exporter_queue_words(int error)
+{
+    switch (error) {
+    case -EBUSY:
+        return "another process uses its file";
+    case -EEXIST:
+        return "another file lies in its place";
+    default:
+        return strerror(-error);
+    }
 }
 
 static void free_instances(struct pst_instance *instances, size_t count)

@@ -10,10 +10,13 @@
 #include "queue/unclaimed.h"
 #include "worker.h"
 
+/* Another program's file is nobody's queue, whatever folder it lies in. */
 static bool is_claimed(void *context, const char *name)
 {
     const struct pst_config *config = context;
 
+    if (!pst_worker_is_file_name(name))
+        return true;
     for (size_t i = 0; i < config->exporter_count; i++) {
         char own[128];
         pst_worker_file_name(config->exporters[i].type, config->exporters[i].name, own,

@@ -19,7 +19,7 @@ void pst_instance_done(struct pst_instance *instance)
 
 static void on_queue_drop(void *context, const struct pst_queue_drop *drop)
 {
-    pst_outcome_dropped(context, drop->body_bytes, drop->reason);
+    pst_outcome_queue_dropped(context, drop->body_bytes, drop->reason);
 }
 
 static void on_queue_loaded(void *context)
@@ -33,14 +33,13 @@ static void on_queue_loaded(void *context)
 static void on_queue_disk(void *context, int error)
 {
     struct pst_worker *worker = context;
-    const char *text = error == -EBUSY ? "another process uses its file" : strerror(-error);
     pst_metric_set(PST_METRIC_QUEUE_DEGRADED, worker->name, NULL, error < 0);
     pthread_mutex_lock(&worker->lock);
     worker->status.queue_error = error;
     pthread_mutex_unlock(&worker->lock);
     if (error < 0)
         pst_log_warn("queue_degraded", "exporter %s: the queue is in memory alone for now: %s",
-                     worker->name, text);
+                     worker->name, pst_exporter_queue_words(error));
     else
         pst_log_info("queue_recovered", "exporter %s: the queue is on disk again", worker->name);
 }
@@ -59,6 +58,16 @@ void pst_worker_file_name(const char *type, const char *name, char *ret, size_t 
     for (size_t i = 0; i < len; i++)
         hash = (hash ^ (unsigned char)name[i]) * 16777619;
     (void)snprintf(ret, size, "%s-%s-%08x", type, clean, hash);
+}
+
+bool pst_worker_is_file_name(const char *name)
+{
+    struct pst_str text = pst_str(name);
+    size_t type_len = pst_str_find(text, '-'), hash_at = pst_str_rfind(text, '-') + 1;
+    if (!pst_exporter_type((struct pst_str){name, type_len}) || text.len - type_len < 10 ||
+        text.len - hash_at != 8)
+        return false;
+    return strspn(name + hash_at, "0123456789abcdef") == 8;
 }
 
 static struct pst_queue *make_queue(struct pst_worker *worker, const struct pst_config *config)
@@ -93,6 +102,7 @@ static void destroy(struct pst_worker *worker)
 {
     const char *reason = worker->finish_reason ? worker->finish_reason : "shutdown";
     (void)pst_queue_free(worker->queue, reason, strcmp(reason, "removed") == 0);
+    pst_outcome_tell_drops(worker);
     pst_metric_set(PST_METRIC_QUEUE_ITEMS, worker->name, NULL, 0);
     pst_metric_set(PST_METRIC_QUEUE_BYTES, worker->name, NULL, 0);
     pst_instance_done(&worker->next);

@@ -30,6 +30,8 @@ const char *pst_worker_type(const struct pst_worker *worker);
 /* Name of the queue's file, without its ending: different for different names of exporters, of
  * which the first 63 bytes count. */
 void pst_worker_file_name(const char *type, const char *name, char *ret, size_t size);
+/* Whether that function makes such names. */
+bool pst_worker_is_file_name(const char *name);
 
 void pst_worker_push(struct pst_worker *worker, struct pst_item *item);
 /* Lanes take the new configuration over between two attempts; what waits for a retry is tried at

@@ -41,6 +41,8 @@ struct pst_worker {
     uint64_t finish_ns; /* CLOCK_MONOTONIC */
     uint64_t last_log_ns;
     const char *last_reason;
+    const char *drop_reason; /* of what the queue dropped last */
+    uint64_t drops_untold, drops_told_ns;
     struct pst_exporter_status status;
 };
 
@@ -57,6 +59,10 @@ void pst_worker_show_queue(struct pst_worker *worker);
 
 /* ---- outcome.c ---- */
 void pst_outcome_dropped(struct pst_worker *worker, size_t body_bytes, const char *reason);
+/* The same for what the queue dropped, which no verdict has told of: with a line in the log. */
+void pst_outcome_queue_dropped(struct pst_worker *worker, size_t body_bytes, const char *reason);
+/* Tells of the drops that have had no line yet. */
+void pst_outcome_tell_drops(struct pst_worker *worker);
 /* Applies the verdict on an attempt that began at started_ns and gives the entry back to the queue.
  * settings are those of the instance that made the attempt. */
 void pst_outcome_apply(struct pst_worker *worker, const struct pst_config_exporter *settings,

@@ -37,19 +37,25 @@ static bool hook_health(void *context, struct pst_buf *reason)
     return false;
 }
 
+static bool has_trouble(const struct pst_exporter_status *row)
+{
+    return row->state == PST_EXPORTER_FAILING || row->state == PST_EXPORTER_REJECTING;
+}
+
 static void tell_exporters(struct pst_daemon *daemon, struct pst_buf *reason)
 {
     struct pst_exporter_status rows[MAX_EXPORTER_ROWS];
     size_t count = pst_exporters_status(daemon->exporters, rows, MAX_EXPORTER_ROWS);
     for (size_t i = 0; i < count && i < MAX_EXPORTER_ROWS; i++) {
-        if (rows[i].state == PST_EXPORTER_FAILING) {
-            (void)pst_buf_printf(reason, "exporter %s is failing: ", rows[i].name);
+        if (has_trouble(&rows[i])) {
+            (void)pst_buf_printf(reason, "exporter %s is %s: ", rows[i].name,
+                                 pst_exporter_state_word(rows[i].state));
             (void)pst_buf_escaped(reason, pst_str(rows[i].last_error));
             (void)pst_buf_puts(reason, "\n");
         }
         if (rows[i].queue_error < 0)
             (void)pst_buf_printf(reason, "exporter %s: the queue is not on disk: %s\n",
-                                 rows[i].name, strerror(-rows[i].queue_error));
+                                 rows[i].name, pst_exporter_queue_words(rows[i].queue_error));
     }
 }
 
@@ -151,7 +157,7 @@ static size_t hook_exporters(void *context, struct pst_server_exporter *out, siz
         (void)snprintf(row->name, sizeof(row->name), "%.63s", rows[i].name);
         (void)snprintf(row->type, sizeof(row->type), "%s", rows[i].type);
         (void)snprintf(row->state, sizeof(row->state), "%s", server_word(rows[i].state));
-        if (rows[i].state == PST_EXPORTER_FAILING)
+        if (has_trouble(&rows[i]))
             (void)snprintf(row->reason, sizeof(row->reason), "%.150s", rows[i].last_error);
     }
     return count < max ? count : max;

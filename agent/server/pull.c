@@ -3,6 +3,7 @@
  * profile: those that overlap the time asked for, whole, since a window cannot be cut. */
 #include <errno.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "internal.h"
@@ -100,13 +101,33 @@ static int merge_windows(struct pst_server *server, const struct pst_server_pull
     return pst_store_merge(server->store, &query, pst_server_stopping, server, ret, result);
 }
 
+/* A client that went away would keep the next ones out for the rest of its minute. */
+static bool is_in_vain(void *context)
+{
+    const struct pst_request *request = context;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    char byte;
+    return pst_server_stopping(request->server) ||
+           (info && recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0);
+}
+
+static bool sleep_through(struct pst_server *server, const struct pst_server_pull *pull)
+{
+    for (uint64_t second = 0; second < pull->seconds; second++) {
+        if (!pst_server_sleep(server, PST_NS_PER_S) || pull->cancelled(pull->cancel_context))
+            return false;
+    }
+    return true;
+}
+
 /* After the time asked for, the window that was open at its end is still to come. */
 static int pull_from_store(struct pst_server *server, const struct pst_server_pull *pull,
                            struct pst_profile **ret)
 {
     int64_t from_ns = (int64_t)pst_clock_realtime_ns();
     int64_t to_ns = from_ns + (int64_t)(pull->seconds * PST_NS_PER_S);
-    if (!pst_server_sleep(server, pull->seconds * PST_NS_PER_S))
+    if (!sleep_through(server, pull))
         return -ECANCELED;
     for (int second = 0;; second++) {
         struct pst_store_query_result result;
@@ -119,7 +140,7 @@ static int pull_from_store(struct pst_server *server, const struct pst_server_pu
             return 0;
         }
         pst_profile_free(profile);
-        if (!pst_server_sleep(server, PST_NS_PER_S))
+        if (!pst_server_sleep(server, PST_NS_PER_S) || pull->cancelled(pull->cancel_context))
             return -ECANCELED;
     }
 }
@@ -158,7 +179,7 @@ void pst_serve_pull(struct pst_request *request, struct pst_answer *answer)
 {
     struct pst_server *server = request->server;
     struct pst_server_pull pull = {
-        .seconds = 30, .cancelled = pst_server_stopping, .cancel_context = server};
+        .seconds = 30, .cancelled = is_in_vain, .cancel_context = request};
     struct pst_str seconds = pst_request_argument(request, "seconds");
     if (!pst_request_mode(request, &pull.mode, answer))
         return;

@@ -1,4 +1,5 @@
 """The local HTTP endpoint: what it serves to whom, and what it survives."""
+import contextlib
 import functools
 import gzip
 import http.client
@@ -14,6 +15,7 @@ import pytest
 
 import endpoint_demo
 from lib.scale import JUDGED
+from lib.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +149,20 @@ def test_pull_is_bounded_and_says_what_it_wants(address):
     for thread in threads:
         thread.join()
     assert sorted(results) == [200, 200, 429, 429, 429, 429]
+
+
+def test_pulls_whose_clients_went_away_make_room_for_others(address):
+    """Two of a minute each would have kept everybody else out until the end of it."""
+    clients, answer = [], b""
+    while not answer:
+        clients.append(socket.create_connection((address.hostname, address.port), timeout=0.5))
+        clients[-1].sendall(b"GET /debug/pprof/profile?service=live&seconds=60 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with contextlib.suppress(TimeoutError):
+            answer = clients[-1].recv(100)
+    assert b" 429 " in answer and len(clients) >= 3
+    for client in clients:
+        client.close()
+    wait_until(lambda: ask(address, "/debug/pprof/profile?service=live&seconds=1", timeout=60)[0] == 200, 20, "room for others")
 
 
 def test_a_request_that_never_ends_is_cut_and_others_are_served_meanwhile(address):

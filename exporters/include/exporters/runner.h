@@ -38,12 +38,15 @@ void pst_exporters_stop(struct pst_exporters *exporters, uint64_t deadline_ns);
 struct pst_exporters *pst_exporters_free(struct pst_exporters *exporters);
 
 enum pst_exporter_state {
-    PST_EXPORTER_IDLE,    /* nothing was sent yet */
-    PST_EXPORTER_OK,      /* the last attempt was delivered */
-    PST_EXPORTER_FAILING, /* the last attempt will be tried again */
+    PST_EXPORTER_IDLE,      /* nothing was sent yet */
+    PST_EXPORTER_OK,        /* the last attempt was delivered */
+    PST_EXPORTER_FAILING,   /* the last attempt will be tried again */
+    PST_EXPORTER_REJECTING, /* the last profile was given up for what the backend said of it */
 };
-/* "idle", "ok", "failing". */
+/* "idle", "ok", "failing", "rejecting". */
 const char *pst_exporter_state_word(enum pst_exporter_state state);
+/* Words for queue_error of a status. */
+const char *pst_exporter_queue_words(int error);
 
 struct pst_exporter_status {
     char name[PST_CONFIG_NAME_BYTES], type[16];

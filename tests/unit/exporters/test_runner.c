@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -202,6 +203,7 @@ static void rejected_items_are_counted_by_reason_and_gone(void **state)
     push(worker, 2);
     struct pst_exporter_status status = wait_sends(worker, 2, 0);
     assert_int_equal(status.dropped, 2);
+    assert_int_equal(status.state, PST_EXPORTER_REJECTING);
     assert_string_equal(status.last_error, "fake: as told");
     assert_true(pst_metric_get(PST_METRIC_EXPORT_DROPPED, "fake", "fake") == before + 2);
     end(worker);
@@ -268,6 +270,62 @@ static void a_replacement_brings_the_bounds_of_the_queue(void **state)
     pst_worker_status(worker, &status);
     assert_true(status.queue_bytes <= 1 << 20);
     end(worker);
+}
+
+/* What the process writes to stderr meanwhile. */
+static int begin_log(int *ret_read)
+{
+    int pipes[2], kept = dup(STDERR_FILENO);
+    assert_int_equal(pipe2(pipes, O_CLOEXEC | O_NONBLOCK), 0);
+    assert_int_equal(dup2(pipes[1], STDERR_FILENO), STDERR_FILENO);
+    (void)close(pipes[1]);
+    *ret_read = pipes[0];
+    return kept;
+}
+
+static void end_log(int kept, int from, char *text, size_t size)
+{
+    assert_int_equal(dup2(kept, STDERR_FILENO), STDERR_FILENO);
+    ssize_t n = read(from, text, size - 1);
+    text[n > 0 ? n : 0] = '\0';
+    (void)close(kept);
+    (void)close(from);
+}
+
+static void what_a_full_queue_drops_has_a_line_and_its_number(void **state)
+{
+    char text[8192];
+    int from = -1;
+    struct pst_worker *worker = start(PST_EXPORT_RETRY);
+    spool_size = "spool.max_size=1MiB";
+    pst_worker_replace(worker, instance());
+    spool_size = "spool.max_size=256MiB";
+    int kept = begin_log(&from);
+    for (int n = 1; n <= 2600; n++)
+        push(worker, n);
+    end(worker);
+    end_log(kept, from, text, sizeof(text));
+    assert_non_null(strstr(text, "cause=exporter_dropped"));
+    assert_non_null(strstr(text, "exporter fake: gave up 1 of its profiles: queue_full: no more"));
+    char *last = strstr(strstr(text, "queue_full") + 1, "of its profiles: queue_full");
+    assert_non_null(last);
+    assert_null(strstr(last + 1, "of its profiles")); /* one line for all the others */
+}
+
+static void names_of_queue_files_are_told_from_others(void **state)
+{
+    static const char *const ours[] = {"pyroscope-a-01234567", "file-a-b-89abcdef",
+                                       "otlp--fedcba98"};
+    static const char *const others[] = {"mail",           "mail-a-01234567",  "file-01234567",
+                                         "file-a-0123456", "file-a-0123456g",  "-a-01234567",
+                                         "file",           "file-a-012345678", ""};
+    char made[128];
+    pst_worker_file_name("parca", "a/b", made, sizeof(made));
+    assert_true(pst_worker_is_file_name(made));
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+        assert_true(pst_worker_is_file_name(ours[i]));
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        assert_false(pst_worker_is_file_name(others[i]));
 }
 
 /* ---- lanes ---- */
@@ -399,6 +457,8 @@ int main(void)
         cmocka_unit_test(a_hanging_attempt_is_cancelled),
         cmocka_unit_test(a_replacement_takes_over_the_queue_at_once),
         cmocka_unit_test(a_replacement_brings_the_bounds_of_the_queue),
+        cmocka_unit_test(what_a_full_queue_drops_has_a_line_and_its_number),
+        cmocka_unit_test(names_of_queue_files_are_told_from_others),
         cmocka_unit_test(lanes_send_at_once_and_each_series_in_order),
         cmocka_unit_test(a_dead_backend_sees_one_attempt_at_a_time),
         cmocka_unit_test(the_end_uses_all_lanes_at_once),

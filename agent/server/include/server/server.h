@@ -19,7 +19,7 @@ struct pst_server;
 
 struct pst_server_exporter {
     char name[64], type[16];
-    char state[16];   /* "ok", "retrying", "down", "idle" */
+    char state[16];   /* "ok", "retrying", "rejecting", "down", "idle" */
     char reason[160]; /* for people; may be empty */
     uint64_t sent, dropped, queued;
     int64_t last_success_ns; /* realtime; 0: never */
@@ -29,7 +29,7 @@ struct pst_server_pull {
     struct pst_str service;
     enum pst_mode mode;
     uint64_t seconds; /* 1..60 */
-    /* True when the server stops: return -ECANCELED within a second. */
+    /* True when the server stops or nobody waits any more: return -ECANCELED within a second. */
     bool (*cancelled)(void *cancel_context);
     void *cancel_context;
 };
