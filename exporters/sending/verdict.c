@@ -1,6 +1,7 @@
 /* One table from what a server said to the three words. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "sending/sending.h"
 
@@ -42,9 +43,10 @@ static const char *status_word(int status)
         const char *word;
     } words[] = {
         {400, "status_400"}, {401, "status_401"}, {403, "status_403"}, {404, "status_404"},
-        {405, "status_405"}, {408, "status_408"}, {409, "status_409"}, {413, "status_413"},
-        {415, "status_415"}, {422, "status_422"}, {429, "status_429"}, {500, "status_500"},
-        {501, "status_501"}, {502, "status_502"}, {503, "status_503"}, {504, "status_504"}};
+        {405, "status_405"}, {407, "status_407"}, {408, "status_408"}, {409, "status_409"},
+        {413, "status_413"}, {415, "status_415"}, {422, "status_422"}, {425, "status_425"},
+        {429, "status_429"}, {499, "status_499"}, {500, "status_500"}, {501, "status_501"},
+        {502, "status_502"}, {503, "status_503"}, {504, "status_504"}};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (words[i].status == status)
             return words[i].word;
@@ -52,11 +54,33 @@ static const char *status_word(int status)
     return status >= 500 ? "status_5xx" : status >= 400 ? "status_4xx" : "status_3xx";
 }
 
+/* What has to be mended between us and the backend; 407 is a proxy's word, of 3xx none is followed.
+ */
+static bool is_operators(int status)
+{
+    return status == 401 || status == 403 || status == 404 || status == 407 || status < 400;
+}
+
+/* 425: too early; 499: the other side gave the request up, as Connect's "canceled" has it. */
+static bool is_passing(int status)
+{
+    return status == 408 || status == 425 || status == 429 || status == 499 || status >= 500;
+}
+
+/* No backend answers with a page: something else stands at the address, and takes any path. */
+static bool is_page(const struct pst_http_reply *reply)
+{
+    return strncasecmp(reply->content_type, "text/html", 9) == 0 && reply->body.len > 0;
+}
+
 struct pst_export_verdict pst_sending_http(const struct pst_http_reply *reply)
 {
     int status = reply->status;
     struct pst_str text = pst_buf_view(&reply->body);
     int len = text.len < 200 ? (int)text.len : 200;
+    if (status >= 200 && status <= 299 && is_page(reply))
+        return pst_sending_retry(PST_SENDING_OPERATOR_NS, "web_page",
+                                 "status %d with a web page: no backend answers so", status);
     if (status >= 200 && status <= 299)
         return pst_sending_delivered();
     if (!status && reply->failure && strcmp(reply->failure, "auth") == 0)
@@ -64,12 +88,12 @@ struct pst_export_verdict pst_sending_http(const struct pst_http_reply *reply)
     if (!status)
         return pst_sending_retry(0, reply->failure ? reply->failure : "bad_reply", "%s",
                                  reply->detail);
-    if (status == 401 || status == 403 || status == 404 || status < 400)
+    if (is_operators(status))
         return pst_sending_retry(PST_SENDING_OPERATOR_NS, status_word(status), "status %d: %.*s",
                                  status, len, text.ptr);
     if (status == 413)
         return pst_sending_rejected(pst_sending_too_large, "status 413: %.*s", len, text.ptr);
-    if (status == 408 || status == 429 || status >= 500)
+    if (is_passing(status))
         return pst_sending_retry(reply->retry_after_ns, status_word(status), "status %d: %.*s",
                                  status, len, text.ptr);
     return pst_sending_rejected(status_word(status), "status %d: %.*s", status, len, text.ptr);

@@ -146,6 +146,20 @@ int pst_auth_value(struct pst_auth *auth, struct pst_buf *value, char *detail)
     return 0;
 }
 
+const char *pst_auth_failure(int error)
+{
+    switch (error) {
+    case -ECANCELED:
+        return "cancelled";
+    case -ENOMEM:
+        return "no_memory";
+    case -EHOSTDOWN:
+        return "token";
+    default:
+        return "auth";
+    }
+}
+
 void pst_auth_refused(struct pst_auth *auth)
 {
     if (auth->oauth2)

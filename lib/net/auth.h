@@ -17,6 +17,10 @@ struct pst_auth *pst_auth_free(struct pst_auth *auth);
  * with detail (256 bytes) filled; no secret is ever in it. */
 int pst_auth_value(struct pst_auth *auth, struct pst_buf *value, char *detail);
 
+/* The word of a failure of that: "auth" is for a person to mend, "token" (the server of tokens does
+ * not answer, or has trouble) passes. */
+const char *pst_auth_failure(int error);
+
 /* The backend answered 401: a cached token is not used again. */
 void pst_auth_refused(struct pst_auth *auth);
 

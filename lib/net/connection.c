@@ -17,6 +17,7 @@ struct pst_connection {
     int fd; /* the easy handle's */
     SSL *ssl;
     bool ssl_wants_write; /* a read waits for the socket to take bytes */
+    const char *alert;    /* OpenSSL's constant text */
     char error_text[CURL_ERROR_SIZE];
 };
 
@@ -68,8 +69,15 @@ static ssize_t ssl_result(struct pst_connection *connection, int result)
     connection->ssl_wants_write = error == SSL_ERROR_WANT_WRITE;
     if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
         return -EAGAIN;
+    if (error == SSL_ERROR_SSL)
+        connection->alert = ERR_reason_error_string(ERR_peek_last_error());
     ERR_clear_error();
     return error == SSL_ERROR_ZERO_RETURN ? 0 : -EPIPE;
+}
+
+const char *pst_connection_alert(const struct pst_connection *connection)
+{
+    return connection->alert;
 }
 
 static int shake_hands(struct pst_connection *connection, const char *alpn,

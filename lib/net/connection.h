@@ -27,6 +27,10 @@ struct pst_connection *pst_connection_free(struct pst_connection *connection);
 ssize_t pst_connection_read(struct pst_connection *connection, void *data, size_t size);
 ssize_t pst_connection_write(struct pst_connection *connection, const void *data, size_t size);
 
+/* What TLS said when a read or write answered -EPIPE: an alert of the peer, such as that it wants a
+ * certificate (with TLS 1.3 it tells so after the handshake). NULL: nothing. */
+const char *pst_connection_alert(const struct pst_connection *connection);
+
 /* Waits until reading, or writing when want_write, may go on. 0, -ETIME at the deadline
  * (CLOCK_MONOTONIC), -ECANCELED. */
 int pst_connection_wait(struct pst_connection *connection, bool want_write,

@@ -211,19 +211,26 @@ static int connect_if_needed(struct pst_grpc *grpc, uint64_t deadline_ns,
     return 0;
 }
 
+static void fail_cut(struct pst_grpc *grpc, struct pst_grpc_call *call)
+{
+    const char *alert = pst_connection_alert(grpc->connection);
+    pst_grpc_call_fail(call, alert ? "tls" : "cut", alert ? alert : "the connection was closed");
+}
+
 /* Until the call is over, its deadline has come, or nothing of it has moved for the stall time. */
 static void drive(struct pst_grpc *grpc, struct pst_grpc_call *call, uint64_t deadline_ns)
 {
     const uint64_t stall_ns = PST_NET_STALL_S * PST_NS_PER_S;
     uint64_t moved_ns = pst_clock_monotonic_ns(), moved = call->moved_bytes;
     while (!call->over) {
-        int r = write_out(grpc);
+        bool shut = write_out(grpc) < 0; /* what the server said before it counts */
+        int r = 0;
         for (unsigned i = 0; r == 0 && !call->over && i < READS_A_TURN; i++)
             r = read_in(grpc);
         if (call->over)
             break;
-        if (r == -EPIPE) {
-            pst_grpc_call_fail(call, "cut", "the connection was closed");
+        if (shut || r == -EPIPE) {
+            fail_cut(grpc, call);
             break;
         }
         if (grpc->out.len == 0 && pst_grpc_session_dead(grpc->session)) {
@@ -316,7 +323,7 @@ void pst_grpc_call(struct pst_grpc *grpc, const struct pst_grpc_request *request
     pst_buf_init(&authorization, 4 * PST_NET_SECRET_BYTES);
     int r = pst_auth_value(grpc->auth, &authorization, reply->message);
     if (r < 0) {
-        reply->failure = r == -ECANCELED ? "cancelled" : "auth";
+        reply->failure = pst_auth_failure(r);
     } else if (connect_if_needed(grpc, deadline_ns, &trouble) < 0) {
         reply->failure = trouble.failure;
         (void)snprintf(reply->message, sizeof(reply->message), "%s", trouble.detail);

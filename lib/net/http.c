@@ -318,10 +318,8 @@ void pst_http_send(struct pst_http *http, const struct pst_http_request *request
         else
             fail(reply, "no_memory", NULL);
         curl_easy_cleanup(easy);
-    } else if (r == -ECANCELED) {
-        fail(reply, "cancelled", NULL);
     } else {
-        fail(reply, r == 0 || r == -ENOMEM ? "no_memory" : "auth", NULL);
+        fail(reply, r == 0 ? "no_memory" : pst_auth_failure(r), NULL);
     }
     curl_slist_free_all(headers);
     curl_slist_free_all(connect_to);

@@ -250,6 +250,11 @@ static int ask(struct pst_oauth2 *oauth2, struct pst_http_reply *reply, char *de
     return r;
 }
 
+static bool is_passing(int status)
+{
+    return status == 408 || status == 429 || status >= 500;
+}
+
 static int fetch(struct pst_oauth2 *oauth2, char *detail)
 {
     struct pst_http_reply reply;
@@ -262,10 +267,10 @@ static int fetch(struct pst_oauth2 *oauth2, char *detail)
     }
     if (r == 0 && reply.failure) {
         (void)snprintf(detail, 256, "token: %s: %.200s", reply.failure, reply.detail);
-        r = strcmp(reply.failure, "cancelled") == 0 ? -ECANCELED : -EIO;
+        r = strcmp(reply.failure, "cancelled") == 0 ? -ECANCELED : -EHOSTDOWN;
     } else if (r == 0 && reply.status != 200) {
         (void)snprintf(detail, 256, "token: status %d", reply.status);
-        r = -EACCES;
+        r = is_passing(reply.status) ? -EHOSTDOWN : -EACCES;
     } else if (r == 0) {
         r = take_token(oauth2, &reply.body);
         if (r < 0)

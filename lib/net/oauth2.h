@@ -11,7 +11,8 @@ struct pst_oauth2;
 int pst_oauth2_new(const struct pst_net_settings *settings, struct pst_cancel *cancel,
                    struct pst_oauth2 **ret, struct pst_error *error);
 struct pst_oauth2 *pst_oauth2_free(struct pst_oauth2 *oauth2);
-/* Appends "Bearer TOKEN". 0 or negative errno with detail filled. */
+/* Appends "Bearer TOKEN". 0 or negative errno with detail filled; -EHOSTDOWN: the server of tokens
+ * does not answer or has trouble. */
 int pst_oauth2_value(struct pst_oauth2 *oauth2, struct pst_buf *value, char *detail);
 /* The token that was given out last was refused: the next value is another one. */
 void pst_oauth2_forget(struct pst_oauth2 *oauth2);

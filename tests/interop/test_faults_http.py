@@ -56,6 +56,23 @@ def test_what_an_operator_must_mend_is_kept_and_tried_once_a_minute(push, status
         assert result.exporters["pyroscope"]["queued"] == 1
 
 
+@pytest.mark.parametrize("status", [408, 425, 499])
+def test_what_only_passes_is_tried_again(push, status):
+    with faults.serving(faults.scripted(faults.answer(status), OK)) as server:
+        result = push(to(server, **soon()), *ITEM)
+        assert result.retried() == {f"status_{status}": 1} and result.exporters["pyroscope"]["delivered"] == 1
+
+
+def test_a_web_page_that_answers_everything_with_200_is_no_delivery(push):
+    page = faults.answer(200, "Content-Type: text/html; charset=UTF-8", body=b"<!doctype html><title>Dashboards</title>")
+    with faults.serving(faults.scripted(page)) as server:
+        for target in (to(server), otlp(server)):
+            result = push(target, "--wait", 0.3, *ITEM)
+            exporter = result.exporters[target["type"]]
+            assert exporter["queued"] == 1 and 55 < exporter["retry_in_s"] < 70
+            assert result.retried() == {"web_page": 1} and "web page" in exporter["last_error"]
+
+
 @pytest.mark.parametrize("status", [400, 405, 409, 415, 422])
 def test_a_poison_profile_is_given_up_once_and_the_next_goes_through(push, status):
     handler = faults.scripted(faults.answer(status), OK)
@@ -347,6 +364,21 @@ def test_a_client_certificate_is_shown(push, certificates):
         assert bare.exporters["pyroscope"]["delivered"] == 0
 
 
+@pytest.mark.parametrize("kind,version", [
+    ("pyroscope", ssl.TLSVersion.TLSv1_2), ("parca", ssl.TLSVersion.TLSv1_2), ("parca", ssl.TLSVersion.TLSv1_3)])
+def test_a_client_certificate_that_is_missing_is_what_the_log_says(push, certificates, kind, version):
+    """With TLS 1.3 the server says so only after the handshake; libcurl then may have nothing to tell but the cut."""
+    context = certificates.server("good", "h2" if kind == "parca" else None, maximum_version=version)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(certificates.ca())
+    handler = faults.scripted(OK) if kind == "pyroscope" else faults.h2_handler(faults.h2_ok)
+    with faults.serving(handler, context) as server:
+        result = push(to(server, type=kind, tls_config={"ca_file": certificates.ca()}), "--wait", 0.5, *ITEM)
+        assert result.exporters[kind]["delivered"] == 0
+        said = result.exporters[kind]["last_error"].lower()
+        assert "certificate required" in said or "handshake failure" in said, said
+
+
 def test_it_recovers_by_itself_when_the_trusted_file_is_mended(push, certificates, tmp_path):
     trusted = tmp_path / "ca.pem"
     trusted.write_bytes((certificates.folder / "other-ca.pem").read_bytes())
@@ -416,6 +448,16 @@ def test_the_lanes_of_an_exporter_share_one_oauth2_token(push):
         assert len(tokens.requests) == 1
 
 
+def test_a_server_of_tokens_in_trouble_is_asked_again_soon(push):
+    """Only what it refuses is for a person to mend."""
+    good = faults.answer(200, "Content-Type: application/json", body=b'{"access_token":"one","expires_in":3600}')
+    tokens = faults.scripted(faults.answer(503), faults.answer(429), good)
+    with faults.serving(tokens) as issuer, faults.serving(faults.scripted(OK)) as server:
+        oauth2 = {"client_id": "me", "client_secret": "s", "token_url": f"http://127.0.0.1:{issuer.port}/token"}
+        result = push(to(server, oauth2=oauth2, **soon()), "--wait", 10, *ITEM)
+        assert result.retried() == {"token": 2} and result.exporters["pyroscope"]["delivered"] == 1, result.exporters
+
+
 def test_an_oauth2_token_is_fetched_once_and_again_after_401(push):
     tokens = faults.scripted(
         faults.answer(200, "Content-Type: application/json", body=b'{"access_token":"one","expires_in":3600}'),
@@ -458,6 +500,41 @@ def test_a_proxy_is_used_for_what_no_proxy_does_not_name(push, kind):
             assert line.startswith("CONNECT") and "canary" not in head, "the proxy sees no credentials"
         around = push({**target, "no_proxy": "backend.example"}, "--wait", 0.5, *ITEM)
         assert around.exporters[kind]["delivered"] == 0 and len(seen) == 1
+
+
+@pytest.mark.parametrize("kind", ["pyroscope", "parca"])
+def test_a_proxy_that_wants_a_password_costs_no_profile(push, kind):
+    seen = []
+
+    def proxy(connection, _):
+        while request := faults.read_request(connection):
+            seen.append(request)
+            if header(request, "Proxy-Authorization") != "Basic bWU6cDp3":  # me:p:w
+                connection.sendall(faults.answer(407, "Proxy-Authenticate: Basic realm=x"))
+                continue
+            if request[0].startswith("CONNECT"):
+                connection.sendall(b"HTTP/1.1 200 ok\r\n\r\n")
+                return faults.h2_handler(faults.h2_ok)(connection, 1)
+            connection.sendall(OK)
+        return None
+
+    with faults.serving(proxy) as server:
+        target = {"type": kind, "url": "http://backend.example:4040"}
+        result = push({**target, "proxy_url": f"http://127.0.0.1:{server.port}"}, "--wait", 0.3, *ITEM)
+        assert result.exporters[kind]["queued"] == 1 and result.dropped() == {}, result.exporters
+        assert "407" in result.exporters[kind]["last_error"]
+        result = push({**target, "proxy_url": f"http://me:p%3Aw@127.0.0.1:{server.port}"}, *ITEM)
+        assert result.exporters[kind]["delivered"] == 1, result.exporters
+        assert "p:w" not in result.stderr and "p%3Aw" not in result.stderr
+
+
+@pytest.mark.parametrize("kind", ["pyroscope", "parca"])
+def test_the_proxy_of_the_environment_is_not_asked_for_a_backend_on_loopback(push, kind):
+    handler = faults.scripted(OK) if kind == "pyroscope" else faults.h2_handler(faults.h2_ok)
+    with faults.serving(handler) as server:
+        proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:1")
+        result = push(to(server, type=kind), "--wait", 2, *ITEM, environment=proxies)
+        assert result.exporters[kind]["delivered"] == 1, result.exporters
 
 
 @pytest.mark.parametrize("kind", ["pyroscope", "parca"])

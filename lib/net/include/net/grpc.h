@@ -48,8 +48,8 @@ struct pst_grpc_reply {
     int code;            /* enum pst_grpc_code, or any other number a server sent */
     int http_status;     /* 0 when none came */
     const char *failure; /* transport: NULL when a grpc-status came; else a constant word: timeout,
-                          * connect, resolve, tls, cancelled, proxy, cut, auth, bad_reply, reset,
-                          * refused_stream, goaway, flood, no_memory, http_status */
+                          * connect, resolve, tls, cancelled, proxy, cut, auth, token, bad_reply,
+                          * reset, refused_stream, goaway, flood, no_memory, http_status */
     bool has_retry_info;
     uint64_t retry_after_ns; /* from RetryInfo; 0 = at once or absent */
     char message[256];       /* grpc-message, percent-decoded; or words about the failure */

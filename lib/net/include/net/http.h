@@ -30,11 +30,11 @@ struct pst_http_request {
 };
 
 struct pst_http_reply {
-    int status; /* final HTTP status, 0 when none came */
-    const char
-        *failure;   /* NULL when the exchange ended as it should; else a constant word: timeout,
-                     * connect, resolve, tls, cancelled, proxy, cut, auth, bad_reply, no_memory */
-    bool truncated; /* reply or headers were larger than the cap: the rest was not read */
+    int status;              /* final HTTP status, 0 when none came */
+    const char *failure;     /* NULL when the exchange ended as it should; else a constant word:
+                              * timeout,     connect, resolve, tls, cancelled, proxy, cut, auth, token,
+                              * bad_reply,     no_memory */
+    bool truncated;          /* reply or headers were larger than the cap: the rest was not read */
     uint64_t retry_after_ns; /* 0 when absent or nonsense */
     char content_type[96];
     char detail[256]; /* libcurl's or our words about a failure; outside text */
