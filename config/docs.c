@@ -55,8 +55,10 @@ static const char standard_variables[] =
     "For otlp the variables `OTEL_EXPORTER_OTLP_[PROFILES_]PROTOCOL`, `_HEADERS`, `_TIMEOUT` (in "
     "milliseconds),\n`_COMPRESSION`, `_CERTIFICATE`, `_CLIENT_CERTIFICATE`, `_CLIENT_KEY` and "
     "`_INSECURE` count too; without a protocol it\nis gRPC for port 4317 and HTTP otherwise. "
-    "`OTEL_RESOURCE_ATTRIBUTES` are added to what it sends, except\n`service.name`. `HTTPS_PROXY`, "
-    "`http_proxy` and `NO_PROXY` hold for every exporter that names no proxy of its own.\n\n";
+    "`OTEL_RESOURCE_ATTRIBUTES` are added to what it sends, except\n`service.name`; where one cannot "
+    "be read a warning says so and none is. `HTTPS_PROXY`, `http_proxy` and `NO_PROXY` hold\nfor "
+    "every exporter that names no proxy of its own, unless its address is this machine's "
+    "loopback.\n\n";
 
 /* '|' ends a cell. */
 static int put_cell(struct pst_buf *out, const char *text)

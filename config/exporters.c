@@ -1,7 +1,10 @@
 /* What one row of an exporter cannot tell alone: unique names, addresses, credentials that exclude
  * each other, proxies from the environment. */
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
+#include <string.h>
+#include <strings.h>
 
 #include "base/cleanup.h"
 #include "internal.h"
@@ -37,16 +40,23 @@ static int check_given_name(struct pst_load *load, size_t index)
     return 0;
 }
 
-/* TYPE, TYPE-2, TYPE-3: the first that no other entry has. Given names were checked before. */
+/* TYPE, TYPE-2, TYPE-3: the first that no other entry has. Given names were checked before. A
+ * number changes with the entries above, and what waits for one exporter would go to another. */
 static int make_name(struct pst_load *load, size_t index)
 {
     struct pst_config *config = &load->snapshot->config;
     struct pst_config_exporter *exporter = &config->exporters[index];
     char name[64];
+    unsigned number = 1;
 
     (void)snprintf(name, sizeof name, "%s", exporter->type);
-    for (unsigned number = 2; name_taken(config, config->exporter_count, name); number++)
-        (void)snprintf(name, sizeof name, "%s-%u", exporter->type, number);
+    while (name_taken(config, config->exporter_count, name))
+        (void)snprintf(name, sizeof name, "%s-%u", exporter->type, ++number);
+    if (number > 1)
+        (void)pst_load_warn(load, (struct pst_place){exporter->where, 0, 0, 0},
+                            "%s for want of a name: name the exporters, since what waits for one "
+                            "is kept by its name",
+                            name);
     exporter->name = pst_load_copy(load, pst_str(name));
     return exporter->name ? 0 : refuse(load, exporter, NULL, "out of memory");
 }
@@ -141,13 +151,36 @@ static int check_tls(struct pst_load *load, const struct pst_config_exporter *ex
     return 0;
 }
 
-/* The daemon runs with a cleaned environment, so proxies are taken over here. http_proxy counts in
- * small letters only, as in curl: HTTP_PROXY can come from a request header under CGI. */
+/* localhost, 127.0.0.0/8, [::1]: where no proxy that a whole machine uses leads. */
+static bool is_on_loopback(const char *url)
+{
+    const char *scheme = strstr(url, "://"), *host = scheme ? scheme + 3 : url;
+    size_t end = strcspn(host, "/?#");
+    const char *at = memrchr(host, '@', end);
+    struct pst_str text = {at ? at + 1 : host, at ? end - (size_t)(at + 1 - host) : end};
+    char name[64];
+    struct in_addr v4;
+
+    if (pst_str_starts(text, PST_STR("[")))
+        return pst_str_starts(text, PST_STR("[::1]"));
+    text.len = pst_str_find(text, ':');
+    if (text.len >= sizeof name)
+        return false;
+    (void)snprintf(name, sizeof name, "%.*s", (int)text.len, text.ptr);
+    if (inet_pton(AF_INET, name, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == 127;
+    return strcasecmp(name, "localhost") == 0;
+}
+
+/* Proxies of the environment are settings like others. http_proxy counts in small letters only, as
+ * in curl: HTTP_PROXY can come from a request header under CGI. */
 static void take_proxies(struct pst_load *load, struct pst_config_exporter *exporter)
 {
     bool plain = strncmp(exporter->url, "http://", 7) == 0 || exporter->tls.insecure;
     const char *proxy = NULL, *none = pst_load_env(load, "NO_PROXY");
 
+    if (is_on_loopback(exporter->url))
+        return;
     if (!plain)
         proxy = pst_load_env(load, "HTTPS_PROXY");
     if (!proxy)

@@ -185,6 +185,24 @@ static int default_protocol(struct standard *standard)
 
 #define OTLP(what) "OTEL_EXPORTER_OTLP_PROFILES_" what, "OTEL_EXPORTER_OTLP_" what
 
+/* They are for all programs of a container, and what is wrong with them is not the agent's: as the
+ * specification asks, none is taken then. The agent's own service.name would override the service
+ * of each profile. */
+static int otlp_attributes(struct standard *standard)
+{
+    static const char variable[] = "OTEL_RESOURCE_ATTRIBUTES";
+    struct pst_load *load = standard->load;
+    struct pst_error *error = load->error, problem = {0};
+
+    load->error = &problem;
+    int rc = take_pairs(standard, variable, "service.name", PST_MAX_LABELS,
+                        &standard->exporter->external_labels);
+    load->error = error;
+    return rc < 0 ? pst_load_warn(load, (struct pst_place){variable, 0, 0, 0},
+                                  "%s: none of them is taken", problem.text)
+                  : 0;
+}
+
 static int otlp_headers(struct standard *standard)
 {
     const char *variable = pst_load_env(standard->load, "OTEL_EXPORTER_OTLP_PROFILES_HEADERS")
@@ -192,10 +210,7 @@ static int otlp_headers(struct standard *standard)
                                : "OTEL_EXPORTER_OTLP_HEADERS";
     int rc = take_pairs(standard, variable, NULL, PST_MAX_LABELS, &standard->exporter->headers);
 
-    /* The agent's own service.name would override the service of each profile. */
-    return rc ? rc
-              : take_pairs(standard, "OTEL_RESOURCE_ATTRIBUTES", "service.name", PST_MAX_LABELS,
-                           &standard->exporter->external_labels);
+    return rc ? rc : otlp_attributes(standard);
 }
 
 static int otlp(struct standard *standard)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { VALUES_PER_FAMILY = 256 };
+enum { VALUES_PER_FAMILY = 256, LABEL_BYTES = 4096 };
 
 struct value {
     char *label1, *label2;
@@ -131,13 +131,20 @@ void pst_metric_clear(enum pst_metric id)
     pthread_mutex_unlock(&lock);
 }
 
+/* One value that is no UTF-8 would cost the reader of the page all others. */
 static int write_label(struct pst_buf *out, struct pst_str name, const char *text)
 {
+    struct pst_buf clean;
+    pst_buf_init(&clean, LABEL_BYTES);
+    (void)pst_buf_utf8(&clean, pst_str(text ? text : "")); /* no text of ours is longer */
     int r = pst_buf_printf(out, "%.*s=\"", (int)name.len, name.ptr);
-    for (const char *c = text ? text : ""; *c && r == 0; c++)
-        r = *c == '\n'                ? pst_buf_puts(out, "\\n")
-            : *c == '"' || *c == '\\' ? pst_buf_printf(out, "\\%c", *c)
-                                      : pst_buf_append(out, c, 1);
+    for (size_t i = 0; i < clean.len && r == 0; i++) {
+        char c = clean.data[i];
+        r = c == '\n'               ? pst_buf_puts(out, "\\n")
+            : c == '"' || c == '\\' ? pst_buf_printf(out, "\\%c", c)
+                                    : pst_buf_append(out, &c, 1);
+    }
+    pst_buf_done(&clean);
     return r < 0 ? r : pst_buf_puts(out, "\"");
 }
 

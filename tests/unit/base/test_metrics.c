@@ -25,6 +25,18 @@ static void text_of_metrics_is_what_prometheus_reads(void **state)
     pst_buf_done(&out);
 }
 
+static void a_label_that_is_no_utf8_spoils_nothing(void **state)
+{
+    struct pst_buf out;
+    pst_buf_init(&out, 1 << 20);
+    pst_metric_add(PST_METRIC_EXPORT_SENT, "f\xffle", NULL, 2);
+    assert_int_equal(pst_metrics_write(&out), 0);
+    assert_int_equal(pst_utf8_valid_prefix(pst_buf_view(&out)), out.len);
+    assert_non_null(strstr(out.data, "{endpoint=\"f\xef\xbf\xbdle\"} 2\n"));
+    pst_metric_clear(PST_METRIC_EXPORT_SENT);
+    pst_buf_done(&out);
+}
+
 static void values_of_a_family_are_bounded(void **state)
 {
     char name[16];
@@ -41,6 +53,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_of_metrics_is_what_prometheus_reads),
+        cmocka_unit_test(a_label_that_is_no_utf8_spoils_nothing),
         cmocka_unit_test(values_of_a_family_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

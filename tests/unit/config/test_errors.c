@@ -367,10 +367,6 @@ static void standard_variables_are_checked(void **state)
          "OTEL_EXPORTER_OTLP_HEADERS", "a control character"},
         {"OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT=x", "OTEL_EXPORTER_OTLP_COMPRESSION=lz4",
          "OTEL_EXPORTER_OTLP_COMPRESSION", "lz4 is not one of its values"},
-        {"OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT=x",
-         "OTEL_RESOURCE_ATTRIBUTES=a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1,j=1,k=1,l=1,m=1,n=1,o=1,p=1,"
-         "q=1,r=1,s=1,t=1,u=1,v=1,w=1,x=1,y=1,z=1,aa=1,ab=1,ac=1,ad=1,ae=1",
-         "OTEL_RESOURCE_ATTRIBUTES", "more than 30 entries"},
         {"PYSTROBE_LABELS={a: \xff}", "A=b", "PYSTROBE_LABELS", "not valid UTF-8"},
         {"PYSTROBE_SERVER_LISTEN=x", "A=b", "PYSTROBE_SERVER_LISTEN", "has no port"},
     };
@@ -386,6 +382,34 @@ static void standard_variables_are_checked(void **state)
             print_error("%s %s -> %d %s | %s\n", table[i].first, table[i].second, rc, error.where,
                         error.text);
         assert_true(fits);
+    }
+}
+
+/* They are meant for others too: an application must not lose its agent for them. */
+static void resource_attributes_that_cannot_be_read_are_left_out_with_a_warning(void **state)
+{
+    static const struct {
+        const char *value, *why;
+    } table[] = {
+        {"OTEL_RESOURCE_ATTRIBUTES=a=1,b", "without NAME="},
+        {"OTEL_RESOURCE_ATTRIBUTES=a=1,=b", "without NAME="},
+        {"OTEL_RESOURCE_ATTRIBUTES=a=%0a", "control character"},
+        {"OTEL_RESOURCE_ATTRIBUTES=a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1,j=1,k=1,l=1,m=1,n=1,o=1,p=1,"
+         "q=1,r=1,s=1,t=1,u=1,v=1,w=1,x=1,y=1,z=1,aa=1,ab=1,ac=1,ad=1,ae=1",
+         "more than 30 entries"},
+    };
+    for (size_t i = 0; i < PST_ARRAY_SIZE(table); i++) {
+        char *const environment[] = {(char *)"HOME=/h",
+                                     (char *)"OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT=x",
+                                     (char *)table[i].value, NULL};
+        struct pst_config *config = NULL;
+        struct pst_error error = {0};
+        assert_int_equal(pst_config_load(NULL, NULL, 0, environment, &config, &error), 0);
+        assert_int_equal(config->exporters[0].external_labels.count, 0);
+        assert_int_equal(config->warnings.count, 1);
+        assert_non_null(strstr(config->warnings.items[0], "OTEL_RESOURCE_ATTRIBUTES: "));
+        assert_non_null(strstr(config->warnings.items[0], table[i].why));
+        (void)pst_config_unref(config);
     }
 }
 
@@ -461,6 +485,7 @@ int main(void)
         cmocka_unit_test(a_missing_file_names_itself),
         cmocka_unit_test(outer_sources_are_named),
         cmocka_unit_test(standard_variables_are_checked),
+        cmocka_unit_test(resource_attributes_that_cannot_be_read_are_left_out_with_a_warning),
         cmocka_unit_test(references_that_are_no_text_are_refused),
         cmocka_unit_test(expanded_values_stay_out_of_errors),
         cmocka_unit_test(no_home_is_an_error_with_a_remedy),

@@ -318,6 +318,47 @@ static void proxies_of_the_environment_fill_in(void **state)
     (void)pst_config_unref(config);
 }
 
+static void exporters_that_only_a_number_tells_apart_are_warned_of(void **state)
+{
+    struct pst_config *config =
+        load("exporters:\n- {type: parca, url: a}\n- {type: parca, url: b}\n"
+             "- {type: otlp, url: c}\n- {type: otlp, name: own, url: d}\n",
+             ENVIRONMENT(NULL), NULL);
+
+    assert_string_equal(config->exporters[1].name, "parca-2");
+    assert_int_equal(config->warnings.count, 1);
+    assert_non_null(strstr(config->warnings.items[0], ":3:3: parca-2 for want of a name"));
+    (void)pst_config_unref(config);
+}
+
+/* A collector beside the agent is not reached through the proxy of a company. */
+static void proxies_of_the_environment_are_not_for_loopback(void **state)
+{
+    static const char *const here[] = {"http://localhost:4040", "http://127.8.8.8",
+                                       "http://[::1]:1", "https://u:p@LOCALHOST/x",
+                                       "127.0.0.1:4317"};
+    static const char *const elsewhere[] = {"http://localhost.example",
+                                            "https://127.0.0.1.example:1", "http://u:p@[::2]:1",
+                                            "128.0.0.1:4317"};
+    char *const *environment =
+        ENVIRONMENT((char *)"HTTPS_PROXY=http://p:1", (char *)"http_proxy=http://p:1");
+    char yaml[200];
+
+    for (size_t i = 0; i < PST_ARRAY_SIZE(here) + PST_ARRAY_SIZE(elsewhere); i++) {
+        bool is_here = i < PST_ARRAY_SIZE(here);
+        (void)snprintf(yaml, sizeof yaml, "exporters: [{type: parca, url: \"%s\"}]\n",
+                       is_here ? here[i] : elsewhere[i - PST_ARRAY_SIZE(here)]);
+        struct pst_config *config = load(yaml, environment, NULL);
+        assert_string_equal(config->exporters[0].proxy_url, is_here ? "" : "http://p:1");
+        (void)pst_config_unref(config);
+    }
+    struct pst_config *config =
+        load("exporters: [{type: parca, url: localhost, proxy_url: \"http://own:1\"}]\n",
+             environment, NULL);
+    assert_string_equal(config->exporters[0].proxy_url, "http://own:1");
+    (void)pst_config_unref(config);
+}
+
 static void a_file_exporter_can_be_added(void **state)
 {
     struct pst_config *config =
@@ -455,6 +496,8 @@ int main(void)
         cmocka_unit_test(the_general_endpoint_needs_to_be_chosen),
         cmocka_unit_test(an_exporters_section_wins_over_standard_variables),
         cmocka_unit_test(proxies_of_the_environment_fill_in),
+        cmocka_unit_test(exporters_that_only_a_number_tells_apart_are_warned_of),
+        cmocka_unit_test(proxies_of_the_environment_are_not_for_loopback),
         cmocka_unit_test(a_file_exporter_can_be_added),
         cmocka_unit_test(a_file_exporter_can_be_added_by_an_ordinary_user),
         cmocka_unit_test(insecure_and_hexadecimal_forms_of_variables_work),
