@@ -55,7 +55,8 @@ static const char standard_variables[] =
     "For otlp the variables `OTEL_EXPORTER_OTLP_[PROFILES_]PROTOCOL`, `_HEADERS`, `_TIMEOUT` (in "
     "milliseconds),\n`_COMPRESSION`, `_CERTIFICATE`, `_CLIENT_CERTIFICATE`, `_CLIENT_KEY` and "
     "`_INSECURE` count too; without a protocol it\nis gRPC for port 4317 and HTTP otherwise. "
-    "`OTEL_RESOURCE_ATTRIBUTES` are added to what it sends, except\n`service.name`; where one cannot "
+    "`OTEL_RESOURCE_ATTRIBUTES` are added to what it sends, except\n`service.name`; where one "
+    "cannot "
     "be read a warning says so and none is. `HTTPS_PROXY`, `http_proxy` and `NO_PROXY` hold\nfor "
     "every exporter that names no proxy of its own, unless its address is this machine's "
     "loopback.\n\n";

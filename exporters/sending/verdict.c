@@ -41,12 +41,11 @@ static const char *status_word(int status)
     static const struct {
         int status;
         const char *word;
-    } words[] = {
-        {400, "status_400"}, {401, "status_401"}, {403, "status_403"}, {404, "status_404"},
-        {405, "status_405"}, {407, "status_407"}, {408, "status_408"}, {409, "status_409"},
-        {413, "status_413"}, {415, "status_415"}, {422, "status_422"}, {425, "status_425"},
-        {429, "status_429"}, {499, "status_499"}, {500, "status_500"}, {501, "status_501"},
-        {502, "status_502"}, {503, "status_503"}, {504, "status_504"}};
+    } words[] = {{400, "status_400"}, {401, "status_401"}, {403, "status_403"}, {404, "status_404"},
+                 {405, "status_405"}, {407, "status_407"}, {408, "status_408"}, {409, "status_409"},
+                 {413, "status_413"}, {415, "status_415"}, {422, "status_422"}, {425, "status_425"},
+                 {429, "status_429"}, {499, "status_499"}, {500, "status_500"}, {501, "status_501"},
+                 {502, "status_502"}, {503, "status_503"}, {504, "status_504"}};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (words[i].status == status)
             return words[i].word;

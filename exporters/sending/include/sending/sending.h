@@ -41,8 +41,8 @@ extern const char pst_sending_too_large[];
 /* Longest a server may tell us to wait. */
 #define PST_SENDING_RETRY_AFTER_MAX_NS (300 * 1000000000ULL)
 
-/* 2xx delivered; 408, 425, 429, 499, 5xx and transport retry; 401, 403, 404, 407, 3xx and 2xx with a
- * web page retry in a minute; 413 too large; other 4xx rejected. The detail is the start of the
+/* 2xx delivered; 408, 425, 429, 499, 5xx and transport retry; 401, 403, 404, 407, 3xx and 2xx with
+ * a web page retry in a minute; 413 too large; other 4xx rejected. The detail is the start of the
  * reply. */
 struct pst_export_verdict pst_sending_http(const struct pst_http_reply *reply);
 /* The same words for a gRPC reply (facts of OTLP: which codes are worth a retry). */
