@@ -9,6 +9,8 @@
 
 enum { SYMBOL_BYTES = 4096 };
 
+static const char ellipsis[] = "…";
+
 struct output {
     struct pst_buf *buf;
     jmp_buf full;
@@ -19,9 +21,23 @@ struct output {
 static void put(const char *text, size_t len, void *context)
 {
     struct output *output = context;
+    size_t room = output->buf->max - output->buf->len;
 
-    if (pst_buf_append(output->buf, text, len) < 0)
+    if (pst_buf_append(output->buf, text, len < room ? len : room) < 0 || len > room)
         longjmp(output->full, 1);
+}
+
+/* What was printed until it was full, between two characters. */
+static bool cut(struct pst_buf *out)
+{
+    size_t len = out->max - strlen(ellipsis);
+
+    if (out->len < len)
+        return false; /* out of memory */
+    while (len > 0 && ((unsigned char)out->data[len] & 0xc0) == 0x80)
+        len--;
+    out->len = len;
+    return pst_buf_puts(out, ellipsis) == 0;
 }
 
 bool pst_demangle(const char *symbol, struct pst_buf *out)
@@ -35,7 +51,7 @@ bool pst_demangle(const char *symbol, struct pst_buf *out)
     pst_buf_reset(out);
     out->max = PST_MAX_DEMANGLED_BYTES;
     if (setjmp(output.full) != 0)
-        return false;
+        return cut(out);
     if (rust_demangle_callback(symbol, 0, put, &output))
         return out->len > 0;
     pst_buf_reset(out);

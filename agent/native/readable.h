@@ -6,8 +6,8 @@
 
 #include "base/buf.h"
 
-/* C++ and Rust. False when it is neither, or its demangled form is longer than
- * PST_MAX_DEMANGLED_BYTES. */
+/* C++ and Rust. One that is longer than PST_MAX_DEMANGLED_BYTES is cut and ends in "…". False when
+ * it is neither. */
 bool pst_demangle(const char *symbol, struct pst_buf *out);
 
 /* Cython: "__pyx_pw_3mod_5Class_7method" is "method". A view of the symbol; false when it is none
