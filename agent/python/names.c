@@ -62,6 +62,25 @@ static bool names_are_old(const struct pst_python *python, bool known, uint64_t 
     return python->names_read_ns == 0 || now_ns - python->names_read_ns >= age_ns;
 }
 
+static void name_as(struct pst_python *python, struct pst_thread *nameless)
+{
+    for (uint32_t i = 0; i < python->thread_count && !nameless->name; i++) {
+        const struct pst_thread *thread = &python->threads[i];
+        if (thread->name && thread->pthread == nameless->pthread)
+            nameless->name = strdup(thread->name);
+    }
+}
+
+/* A thread that runs code in another interpreter has a state there too, of which that interpreter's
+ * threading, if it was imported at all, knows no name. */
+static void share_names(struct pst_python *python)
+{
+    for (uint32_t i = 0; i < python->thread_count && python->interp_count > 1; i++) {
+        if (!python->threads[i].name)
+            name_as(python, &python->threads[i]);
+    }
+}
+
 static void read_names(struct pst_python *python)
 {
     pst_memory_budget(python->memory, PST_MAX_TARGET_SAMPLE_BYTES, NAMES_READS);
@@ -76,6 +95,7 @@ static void read_names(struct pst_python *python)
                 name_thread(python, interp, ident, pairs[k].value);
         }
     }
+    share_names(python);
 }
 
 bool pst_python_thread_name(struct pst_python *python, uint64_t tstate, struct pst_str *ret_name)

@@ -262,6 +262,37 @@ def test_gunicorn_with_and_without_its_workers(pystrobe, gunicorn):
     assert "4 Python child processes were not recorded: add -s" in done.stderr
 
 
+# --- interpreters beside the first ---
+
+TENANT = """\
+import threading
+import time
+try:
+    import _xxsubinterpreters as interpreters
+    run = interpreters.run_string
+except ImportError:
+    import _interpreters as interpreters
+    run = interpreters.exec
+code = "import time\\ndef rest():\\n    time.sleep(600)\\nrest()"
+threading.Thread(target=lambda: run(interpreters.create(), code), name="tenant", daemon=True).start()
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.python("3.8", "3.12", "3.13")
+def test_a_thread_keeps_its_name_in_another_interpreter(pystrobe, target, python):
+    """The other interpreter has not imported threading, and before 3.14 the kernel knows no name either."""
+    process = target(TENANT, python=python)
+
+    def named():
+        done = subprocess.run([str(pystrobe), "dump", "--json", "-p", str(process.pid)], capture_output=True, text=True, timeout=60, check=False)
+        threads = json.loads(done.stdout) if done.returncode == 0 else []
+        return {thread["thread_name"] for thread in threads if thread["frames"] and thread["frames"][0]["name"] == "rest"}
+
+    assert wait_until(named, 20, "the other interpreter's stack") == {"tenant"}
+
+
 # --- filters and differences ---
 
 
