@@ -29,6 +29,7 @@ static const uint64_t publish_every_ns = PST_NS_PER_S;
 static const uint64_t held_flush_ns = 20 * PST_NS_PER_S;
 static const uint64_t metadata_stop_ns = PST_NS_PER_S / 2;
 static const uint64_t watch_every_ns = 5 * PST_NS_PER_S;
+static const uint64_t unknown_patience_ns = 10 * PST_NS_PER_S;
 static const uint64_t store_close_ns = PST_NS_PER_S;
 static const uint64_t server_stop_ns = PST_NS_PER_S / 2;
 static const uint64_t deliver_ns = 2 * PST_NS_PER_S; /* where nobody says how long there is */
@@ -278,6 +279,24 @@ static void serve(struct pst_daemon *daemon, int fd)
         daemon->ending = true;
 }
 
+static int watch_fd(struct pst_daemon *daemon, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    if (fd < 0)
+        return -errno;
+    return epoll_ctl(daemon->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+/* Windows that came while no daemon was there, or before a new one knows the targets again, wait in
+ * the link: nobody could say whose they are. */
+static void read_windows_once_known(struct pst_daemon *daemon)
+{
+    bool known =
+        daemon->scans > 0 || pst_clock_monotonic_ns() - daemon->start_ns >= unknown_patience_ns;
+    if (!daemon->reads_windows && known)
+        daemon->reads_windows = watch_fd(daemon, PST_FD_WINDOWS) == 0;
+}
+
 static void loop(struct pst_daemon *daemon)
 {
     while (!daemon->ending) {
@@ -287,6 +306,7 @@ static void loop(struct pst_daemon *daemon)
         for (int i = 0; i < n; i++)
             serve(daemon, events[i].data.fd);
         serve_reload(daemon);
+        read_windows_once_known(daemon);
         /* A daemon that starts again knows no target before the scan reader has told all: until
          * then the plan of its predecessor holds. */
         if (daemon->plan_due && daemon->scans > 0 && pst_daemon_send_plan(daemon) == 0)
@@ -296,14 +316,6 @@ static void loop(struct pst_daemon *daemon)
 }
 
 /* ---- start and end ---- */
-
-static int watch_fd(struct pst_daemon *daemon, int fd)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    if (fd < 0)
-        return -errno;
-    return epoll_ctl(daemon->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
-}
 
 static int open_loop(struct pst_daemon *daemon)
 {
@@ -323,8 +335,8 @@ static int open_loop(struct pst_daemon *daemon)
         .it_value = {.tv_nsec = TICK_MS * 1000000L},
     };
     int r = timerfd_settime(daemon->timer_fd, 0, &every, NULL) < 0 ? -errno : 0;
-    const int fds[] = {daemon->signal_fd, daemon->timer_fd, daemon->wake_fd,
-                       PST_FD_FACTS,      PST_FD_WINDOWS,   PST_FD_CONTROL};
+    const int fds[] = {daemon->signal_fd, daemon->timer_fd, daemon->wake_fd, PST_FD_FACTS,
+                       PST_FD_CONTROL};
     for (size_t i = 0; i < PST_ARRAY_SIZE(fds) && r == 0; i++)
         r = watch_fd(daemon, fds[i]);
     if (pst_config_watch_new(daemon->config, &daemon->watch) == 0 &&
@@ -501,6 +513,9 @@ int pst_daemon_run(int argc, char **argv)
     pst_daemon_tell_native(&daemon);
     struct pst_control up = {.kind = PST_CONTROL_READY, .role = PST_ROLE_DAEMON};
     (void)pst_control_send(PST_FD_CONTROL, &up);
+    /* A report that the predecessor did not read tells nothing of what this one knows. */
+    drain(&daemon, read_facts, UINT32_MAX);
+    daemon.scans = 0;
     (void)pst_daemon_send_discovery(&daemon, true);
     daemon.plan_due = true;
     tell_started(&daemon);

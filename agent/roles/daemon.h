@@ -60,6 +60,7 @@ struct pst_daemon {
     bool roles_down[PST_ROLE_COUNT];
     struct pst_refusals refusals;
     uint64_t scans;         /* full scans the scan reader has told of */
+    bool reads_windows;     /* from the link: not before it is known whose they are */
     uint64_t windows_ended; /* sequences the sample reader has told of */
     uint64_t
         flush_at_ns; /* last windows of ended targets wait for the others until then; 0: none */
