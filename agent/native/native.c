@@ -256,6 +256,8 @@ static enum pst_native_outcome outcome_of(struct take *take)
         return PST_NATIVE_REFUSED;
     case -EPERM: /* also what a thread answers that is about to end */
         if (pst_thread_tracer(native->pid, take->tid, tracer, sizeof(tracer))) {
+            if (!tracer[0])
+                return PST_NATIVE_LATE;
             pst_tracer_name(native->tracer, tracer);
             return PST_NATIVE_TRACED;
         }

@@ -50,8 +50,9 @@ bool pst_thread_tracer(pid_t pid, pid_t tid, char *dst, size_t size)
     if (!status_number(pid, tid, "\nTracerPid:", &tracer) || tracer == 0)
         return false;
     (void)snprintf(name, sizeof(name), "task/%" PRIu64 "/comm", tracer);
+    dst[0] = 0;
     if (pst_procfs_read(getpid(), name, comm, sizeof(comm)) > 0)
-        return false;
+        return true;
     ssize_t len = pst_procfs_read((pid_t)tracer, "comm", comm, sizeof(comm));
     while (len > 0 && comm[len - 1] == '\n')
         comm[--len] = 0;

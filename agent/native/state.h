@@ -10,7 +10,8 @@
 char pst_thread_state(pid_t pid, pid_t tid);
 /* Whether a filter of system calls judges what it calls; true where that is not to be told. */
 bool pst_thread_filtered(pid_t pid, pid_t tid);
-/* Who traces it as "NAME (PID)". False: nobody, or a thread of our own that is about to end. */
+/* Whether somebody traces it, and who as "NAME (PID)"; empty: a thread of our own that is about to
+ * end. */
 bool pst_thread_tracer(pid_t pid, pid_t tid, char *dst, size_t size);
 
 #endif

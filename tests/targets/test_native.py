@@ -429,6 +429,19 @@ def test_a_process_that_ends_while_its_threads_are_held_ends_at_once(pystrobe, s
         recorder.wait(20)
 
 
+def test_a_thread_that_executes_a_program_while_it_is_held_is_let_go(pystrobe, start_python, tmp_path):
+    """It takes the number of the first thread then: nobody else is traced in its place."""
+    count = tmp_path / "count"
+    target = start_python(pythons.system_python(), WORKLOADS / "execs.py", count)
+    wait_until(lambda: count.exists() and count.read_text(encoding="utf-8"), what="it runs")
+    done = subprocess.run([str(pystrobe), "record", "--native", "--idle", "-r", "3000", "-d", "5", "-f", "raw", "-o", "/dev/null", "--pid",
+                           str(target.pid)], capture_output=True, text=True, timeout=60)
+    assert "traced by another process" not in done.stderr, done.stderr
+    before = count.read_text(encoding="utf-8")
+    wait_until(lambda: count.read_text(encoding="utf-8") not in ("", before), what="it goes on")
+    assert target.poll() is None
+
+
 def test_a_program_whose_threads_come_and_go_ends_when_it_is_done(pystrobe, tmp_path):
     code = ("import threading\nfor _ in range(1500):\n thread = threading.Thread(target=lambda: sum(range(2000)))\n"
             " thread.start()\n thread.join()\nraise SystemExit(7)")

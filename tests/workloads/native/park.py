@@ -1,7 +1,5 @@
 """Stops for good inside a call that native code makes: park.py SHAPE [FOLDER]. Says "parked" when it is there."""
 import mmap
-import select
-import struct
 import sys
 import time
 
@@ -83,6 +81,7 @@ def vfork(folder):
 
 def forbid(number):
     """A filter of system calls that allows all but this one: that ends the process."""
+    import struct
     load, jump_if_equal, answer = 0x20, 0x15, 0x06
     code = ((load, 0, 0, 0), (jump_if_equal, 0, 1, number), (answer, 0, 0, 0x80000000), (answer, 0, 0, 0x7fff0000))
     rows = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *row) for row in code))
@@ -94,6 +93,7 @@ def forbid(number):
 
 def filtered():
     """restart_syscall, by which the kernel goes on with a wait that was interrupted."""
+    import select
     forbid(219)
     sys.stdout.write("parked\n")
     sys.stdout.flush()
