@@ -193,11 +193,12 @@ static bool still_usable(struct pst_grpc *grpc)
     return false;
 }
 
+/* 1: the connection of the last call; 0: a new one; -1 with trouble. */
 static int connect_if_needed(struct pst_grpc *grpc, uint64_t deadline_ns,
                              struct pst_net_trouble *trouble)
 {
     if (still_usable(grpc))
-        return 0;
+        return 1;
     disconnect(grpc);
     grpc->connection = pst_connection_open(grpc->settings, &grpc->target, "h2", grpc->cancel,
                                            deadline_ns, trouble);
@@ -283,7 +284,8 @@ static void make_fields(const struct pst_grpc *grpc, const struct pst_grpc_reque
         add_field(list, grpc->headers[i].name, grpc->headers[i].value);
 }
 
-static void call_connected(struct pst_grpc *grpc, const struct pst_grpc_request *request,
+/* Whether the server closed, or gave up, the connection before it said anything of the call. */
+static bool call_connected(struct pst_grpc *grpc, const struct pst_grpc_request *request,
                            const char *authorization, uint64_t deadline_ns,
                            struct pst_grpc_reply *reply)
 {
@@ -305,6 +307,36 @@ static void call_connected(struct pst_grpc *grpc, const struct pst_grpc_request 
     (void)write_out(grpc);
     if (call.broken || !pst_grpc_session_open(grpc->session))
         disconnect(grpc);
+    return call.header_bytes == 0 && reply->failure &&
+           (strcmp(reply->failure, "cut") == 0 || strcmp(reply->failure, "goaway") == 0);
+}
+
+static void reset_reply(struct pst_grpc_reply *reply, size_t max_bytes)
+{
+    pst_buf_done(&reply->body);
+    memset(reply, 0, sizeof(*reply));
+    reply->code = PST_GRPC_NONE;
+    pst_buf_init(&reply->body, max_bytes ? max_bytes : PST_MAX_REPLY_BYTES);
+}
+
+/* A server may close a kept connection at any moment, also as a call begins: then a new one gets
+ * it, as with libcurl. */
+static void call(struct pst_grpc *grpc, const struct pst_grpc_request *request,
+                 const char *authorization, uint64_t deadline_ns, struct pst_grpc_reply *reply)
+{
+    struct pst_net_trouble trouble = {0};
+    int kept = connect_if_needed(grpc, deadline_ns, &trouble);
+    if (kept >= 0 && call_connected(grpc, request, authorization, deadline_ns, reply) && kept) {
+        disconnect(grpc);
+        reset_reply(reply, request->max_reply_bytes);
+        kept = connect_if_needed(grpc, deadline_ns, &trouble);
+        if (kept >= 0)
+            (void)call_connected(grpc, request, authorization, deadline_ns, reply);
+    }
+    if (kept < 0) {
+        reply->failure = trouble.failure;
+        (void)snprintf(reply->message, sizeof(reply->message), "%s", trouble.detail);
+    }
 }
 
 void pst_grpc_call(struct pst_grpc *grpc, const struct pst_grpc_request *request,
@@ -313,24 +345,14 @@ void pst_grpc_call(struct pst_grpc *grpc, const struct pst_grpc_request *request
     uint64_t timeout_ns =
         grpc->settings->timeout_ns ? grpc->settings->timeout_ns : PST_NET_TIMEOUT_NS;
     uint64_t deadline_ns = pst_clock_monotonic_ns() + timeout_ns;
-    size_t max_bytes = request->max_reply_bytes ? request->max_reply_bytes : PST_MAX_REPLY_BYTES;
-    struct pst_net_trouble trouble = {0};
     struct pst_buf authorization;
-    pst_buf_done(&reply->body);
-    memset(reply, 0, sizeof(*reply));
-    reply->code = PST_GRPC_NONE;
-    pst_buf_init(&reply->body, max_bytes);
+    reset_reply(reply, request->max_reply_bytes);
     pst_buf_init(&authorization, 4 * PST_NET_SECRET_BYTES);
     int r = pst_auth_value(grpc->auth, &authorization, reply->message);
-    if (r < 0) {
+    if (r < 0)
         reply->failure = pst_auth_failure(r);
-    } else if (connect_if_needed(grpc, deadline_ns, &trouble) < 0) {
-        reply->failure = trouble.failure;
-        (void)snprintf(reply->message, sizeof(reply->message), "%s", trouble.detail);
-    } else {
-        call_connected(grpc, request, authorization.len ? authorization.data : NULL, deadline_ns,
-                       reply);
-    }
+    else
+        call(grpc, request, authorization.len ? authorization.data : NULL, deadline_ns, reply);
     if (reply->code == PST_GRPC_UNAUTHENTICATED)
         pst_auth_refused(grpc->auth);
     pst_auth_wipe(&authorization);

@@ -162,6 +162,20 @@ def test_goaway_between_calls_costs_no_attempt(push):
         assert sum(result.retried().values()) <= 1
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("farewell", [b"", frame(GOAWAY, 0, 0, struct.pack(">II", 1, 0))], ids=["close", "goaway"])
+def test_a_kept_connection_that_ends_as_the_next_call_begins_costs_no_attempt(push, kind, farewell):
+    def leave_at_the_second(h2):
+        h2.send(faults.ok(h2.request()[0]))
+        h2.headers()
+        h2.send(farewell)
+
+    with once(leave_at_the_second) as server:
+        result = push(to(server, kind), "--repeat", 3, *ITEM)
+        assert result.exporters[kind]["delivered"] == 3 and server.connections == 2
+        assert result.retried() == {} and "exporter_retry" not in result.stderr
+
+
 def test_a_window_that_stays_shut_ends_in_a_timeout(push):
     shut = struct.pack(">HI", 4, 0)  # SETTINGS_INITIAL_WINDOW_SIZE = 0
 
