@@ -81,7 +81,7 @@ static int by_link(const struct pst_native_image *image, pid_t pid, const char *
     return fd;
 }
 
-int pst_image_debug(struct pst_native_image *image, pid_t pid)
+int pst_image_debug(struct pst_native_image *image, pid_t pid, struct pst_elves *elves)
 {
     GElf_Word checksum;
 
@@ -95,6 +95,8 @@ int pst_image_debug(struct pst_native_image *image, pid_t pid)
         (void)close(fd);
         fd = -1;
     }
-    image->debug_fd = fd;
-    return fd;
+    image->debug_opened = fd < 0 ? NULL : pst_elves_open(elves, fd);
+    if (image->debug_opened)
+        image->debug_fd = image->debug_opened->fd;
+    return image->debug_fd;
 }

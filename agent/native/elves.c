@@ -18,6 +18,8 @@ struct opened {
     struct pst_elf_file file; /* first: what callers hold */
     struct key key;
     size_t users;
+    Dwarf *dwarf;
+    bool dwarf_tried;
     struct opened *next;
 };
 
@@ -32,6 +34,7 @@ struct pst_elves *pst_elves_new(void)
 
 static void end(struct opened *opened)
 {
+    (void)dwarf_end(opened->dwarf);
     (void)elf_end(opened->file.elf);
     (void)close(opened->file.fd);
     free(opened);
@@ -111,4 +114,18 @@ void pst_elves_close(struct pst_elves *elves, const struct pst_elf_file *file)
         return;
     *link = opened->next;
     end(opened);
+}
+
+Dwarf *pst_elves_dwarf(struct pst_elves *elves, const struct pst_elf_file *file)
+{
+    struct opened *opened = elves->first;
+
+    while (opened && &opened->file != file)
+        opened = opened->next;
+    if (!opened)
+        return NULL;
+    if (!opened->dwarf_tried && file->elf && !file->no_dwarf)
+        opened->dwarf = dwarf_begin_elf(file->elf, DWARF_C_READ, NULL);
+    opened->dwarf_tried = true;
+    return opened->dwarf;
 }

@@ -1,8 +1,9 @@
-/* ELF files opened once for all processes that map them: what libelf reads of one (unwind tables of
- * megabytes) is held once. One thread. */
+/* ELF files opened once for all processes that map them: what libelf and libdw read of one (unwind
+ * tables and debug information of megabytes) is held once. One thread. */
 #ifndef PST_NATIVE_ELVES_H
 #define PST_NATIVE_ELVES_H
 
+#include <elfutils/libdw.h>
 #include <libelf.h>
 #include <stdbool.h>
 
@@ -22,5 +23,7 @@ struct pst_elf_file {
  * its close; an Elf that outlives that has to be taken by elf_begin(-1, ELF_C_READ, file->elf). */
 const struct pst_elf_file *pst_elves_open(struct pst_elves *elves, int fd);
 void pst_elves_close(struct pst_elves *elves, const struct pst_elf_file *file);
+/* Its debug information, unpacked once for all; NULL without. The file's. */
+Dwarf *pst_elves_dwarf(struct pst_elves *elves, const struct pst_elf_file *file);
 
 #endif

@@ -216,8 +216,8 @@ void pst_image_done(struct pst_native_image *image, struct pst_elves *elves)
         (void)elf_end(image->elf);
     if (image->opened)
         pst_elves_close(elves, image->opened);
-    if (image->debug_fd >= 0)
-        (void)close(image->debug_fd);
+    if (image->debug_opened)
+        pst_elves_close(elves, image->debug_opened);
     free(image->path);
     *image = (struct pst_native_image){.fd = -1, .debug_fd = -1};
 }

@@ -30,6 +30,7 @@ struct pst_native_image {
     const struct pst_elf_file *opened;
     int fd;       /* that file's */
     int debug_fd; /* separate debug information, once looked for; -1 */
+    const struct pst_elf_file *debug_opened;
     bool debug_tried;
     Elf *elf; /* libdwfl owns it once it has been given */
     char build_id[PST_BUILD_ID_TEXT];
@@ -53,7 +54,7 @@ void pst_image_build_text(const void *bytes, size_t len, char *dst);
 /* A descriptor of separate debug information for the image, found by build id in the target's file
  * system and in ours, or by debuglink beside the image; the image's, looked for once; -1 without.
  * After pst_image_open and with build_id set. */
-int pst_image_debug(struct pst_native_image *image, pid_t pid);
+int pst_image_debug(struct pst_native_image *image, pid_t pid, struct pst_elves *elves);
 
 /* Whether a file of debug information belongs to the image and keeps to the same bounds,
  * decompressed. */

@@ -3,7 +3,6 @@
 #include "modules.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -34,14 +33,14 @@ static int find_elf(Dwfl_Module *module, void **userdata, const char *name, Dwar
     return -1;
 }
 
+/* Debug information is not libdwfl's, which would unpack it for each process: see
+ * pst_modules_dwarf. */
 static int find_debuginfo(Dwfl_Module *module, void **userdata, const char *name, Dwarf_Addr base,
                           const char *file_name, const char *link, GElf_Word crc, char **debug_name)
 {
-    struct pst_native_image *image = *userdata;
-
-    (void)name, (void)base, (void)file_name, (void)link, (void)crc, (void)debug_name;
-    int fd = image ? pst_modules_debug(image->owner, image, module) : -1;
-    return fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    (void)module, (void)userdata, (void)name, (void)base;
+    (void)file_name, (void)link, (void)crc, (void)debug_name;
+    return -1;
 }
 
 int pst_modules_debug(struct pst_modules *modules, struct pst_native_image *image,
@@ -54,7 +53,17 @@ int pst_modules_debug(struct pst_modules *modules, struct pst_native_image *imag
         return -1;
     int len = dwfl_module_build_id(module, &id, &where);
     pst_image_build_text(id, len > 0 ? (size_t)len : 0, image->build_id);
-    return pst_image_debug(image, modules->pid);
+    return pst_image_debug(image, modules->pid, modules->elves);
+}
+
+Dwarf *pst_modules_dwarf(struct pst_modules *modules, struct pst_native_image *image,
+                         Dwfl_Module *module)
+{
+    Dwarf *own = image->opened ? pst_elves_dwarf(modules->elves, image->opened) : NULL;
+
+    if (own || pst_modules_debug(modules, image, module) < 0)
+        return own;
+    return pst_elves_dwarf(modules->elves, image->debug_opened);
 }
 
 static const Dwfl_Callbacks callbacks = {.find_elf = find_elf, .find_debuginfo = find_debuginfo};

@@ -42,6 +42,9 @@ const struct pst_region *pst_modules_find(const struct pst_modules *modules, uin
  */
 int pst_modules_debug(struct pst_modules *modules, struct pst_native_image *image,
                       Dwfl_Module *module);
+/* Debug information of such an image, its own or separate; addresses as linked. NULL without. */
+Dwarf *pst_modules_dwarf(struct pst_modules *modules, struct pst_native_image *image,
+                         Dwfl_Module *module);
 struct pst_native_image *pst_modules_image(const struct pst_modules *modules,
                                            const struct pst_region *region);
 

@@ -56,13 +56,13 @@ static void called_from(Dwarf_Die *unit, Dwarf_Die *die, struct spot *ret)
     ret->line = (int)line;
 }
 
-static struct spot spot_at(Dwfl_Module *module, uint64_t address)
+static struct spot spot_at(Dwarf_Die *unit, uint64_t address)
 {
     struct spot spot = {0};
-    Dwfl_Line *line = dwfl_module_getsrc(module, address);
+    Dwarf_Line *line = dwarf_getsrc_die(unit, address);
 
-    if (line)
-        spot.file = dwfl_lineinfo(line, NULL, &spot.line, NULL, NULL, NULL);
+    if (line && dwarf_lineno(line, &spot.line) == 0)
+        spot.file = dwarf_linesrc(line, NULL, NULL);
     return spot;
 }
 
@@ -105,11 +105,14 @@ void pst_symbols_add_source(struct pst_symbols *symbols, Dwfl_Module *module, ui
                             const char *symbol, struct pst_native_image *image)
 {
     Dwarf_Addr bias;
-    Dwarf_Die *unit = dwfl_module_addrdie(module, address, &bias);
+    Dwarf_Die unit;
 
-    if (!unit)
+    if (!dwfl_module_getelf(module, &bias))
         return;
-    struct spot spot = spot_at(module, address);
-    add_inlined(symbols, image, unit, address - bias, &spot);
+    Dwarf *dwarf = pst_modules_dwarf(symbols->modules, image, module);
+    if (!dwarf || !dwarf_addrdie(dwarf, address - bias, &unit))
+        return;
+    struct spot spot = spot_at(&unit, address - bias);
+    add_inlined(symbols, image, &unit, address - bias, &spot);
     add_row(symbols, image, symbol, &spot);
 }
