@@ -22,6 +22,7 @@ enum {
 
 struct rise {
     struct pst_walk *walk;
+    uint32_t start;                         /* of the chain that it begins on */
     struct pst_raw_frame frames[ABOVE_MAX]; /* root first */
     uint32_t count;
     struct pst_raw_frame top, caller; /* the caller is the nearest that is no shim */
@@ -100,7 +101,18 @@ static bool may_call(struct pst_walk *walk, const struct pst_raw_frame *caller,
     if (!bytecode_says(walk, caller, callee))
         return false;
     pst_steps_prove(walk->python->steps, &step);
+    step.callee = 0; /* that the call is specialised */
+    pst_steps_prove(walk->python->steps, &step);
     return true;
+}
+
+/* Whether the call at the caller's instruction is specialised, and for another function. */
+static bool calls_another(struct pst_walk *walk, const struct pst_raw_frame *caller,
+                          const struct pst_raw_frame *callee)
+{
+    const struct pst_step specialised = {caller->code, caller->instr, 0};
+
+    return pst_steps_proven(walk->python->steps, &specialised) && !may_call(walk, caller, callee);
 }
 
 uint32_t pst_walk_data_bytes(struct pst_walk *walk, uint64_t code)
@@ -131,16 +143,31 @@ struct path {
     uint32_t count;
 };
 
+/* Whether the frame is one of the chain that is risen from: then it leads to the root, not to the
+ * top. */
+static bool lies_below(const struct rise *rise, uint64_t address)
+{
+    for (uint32_t i = rise->start; i < rise->walk->count; i++) {
+        if (rise->walk->raw[i].address == address)
+            return true;
+    }
+    return false;
+}
+
 /* The frames from `address` down to the top, all of them outside the data stack. False when they
- * do not lead there, or (ret->count is BETWEEN_MAX then) too many do. */
+ * do not lead there, or not so soon: then ret->count is BETWEEN_MAX, and the first of ret->frames
+ * the last that was looked at. */
 static bool between(struct rise *rise, uint64_t address, struct path *ret)
 {
     struct pst_raw_frame found[BETWEEN_MAX];
     bool on_stack;
 
     for (ret->count = 0; address != rise->top.address; ret->count++) {
-        if (ret->count == BETWEEN_MAX ||
-            !load_at(rise->walk, address, &found[ret->count], &on_stack) || on_stack)
+        if (ret->count == BETWEEN_MAX) {
+            ret->frames[0] = found[BETWEEN_MAX - 1];
+            return false;
+        }
+        if (!load_at(rise->walk, address, &found[ret->count], &on_stack) || on_stack)
             return false;
         address = found[ret->count].previous;
     }
@@ -254,7 +281,7 @@ static int32_t generators_above(struct rise *rise, uint64_t found[SCANNED_MAX], 
             frame.owner != PST_OWNER_GENERATOR || frame.code == 0)
             continue;
         if (!between(rise, address, &path)) {
-            if (path.count == BETWEEN_MAX)
+            if (path.count == BETWEEN_MAX && !lies_below(rise, path.frames[0].address))
                 return -1;
             continue;
         }
@@ -318,6 +345,7 @@ static bool begin(struct rise *rise, struct pst_walk *walk, uint32_t start)
     if (caller == walk->count)
         return false;
     rise->walk = walk;
+    rise->start = start;
     rise->count = 0;
     rise->top = walk->raw[start];
     rise->caller = walk->raw[caller];
@@ -438,6 +466,23 @@ uint32_t pst_walk_called(struct pst_walk *walk, uint32_t start)
     return start + 1;
 }
 
+uint32_t pst_walk_uncontradicted(struct pst_walk *walk, uint32_t start)
+{
+    struct pst_python *python = walk->python;
+    uint32_t cut = start;
+
+    if (python->validation_off || python->layout.frames_kind == PST_FRAMES_OBJECT ||
+        !python->steps || !has_steps(python))
+        return start;
+    for (uint32_t i = start; i + 1 < walk->count && i < start + NEAR_LEAF; i++) {
+        const struct pst_raw_frame *callee = &walk->raw[i], *caller = callee + 1;
+        if (caller->owner == PST_OWNER_GENERATOR && callee->owner != PST_OWNER_GENERATOR &&
+            !is_between(walk, callee) && calls_another(walk, caller, callee))
+            cut = i + 1;
+    }
+    return cut;
+}
+
 bool pst_walk_above(struct pst_walk *walk, uint32_t *start)
 {
     struct pst_python *python = walk->python;
@@ -469,6 +514,11 @@ void pst_walk_remember(struct pst_walk *walk, uint32_t start)
         /* A generator lies apart from the data stack: others come and go between their copies. */
         if (callee->instr_changed && (callee->owner == PST_OWNER_GENERATOR ||
                                       walk->raw[caller].owner == PST_OWNER_GENERATOR))
+            continue;
+        /* What it calls itself lies in another piece: in a tight loop of few states the copies of
+         * both agree by chance. The bytecode of such a loop is specialised, and tells. */
+        if (python->layout.frames_kind != PST_FRAMES_OBJECT &&
+            walk->raw[caller].owner == PST_OWNER_GENERATOR && callee->owner != PST_OWNER_GENERATOR)
             continue;
         struct pst_step step = step_of(&walk->raw[caller], callee);
         pst_steps_seen(python->steps, &step);

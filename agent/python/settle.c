@@ -175,7 +175,7 @@ void pst_walk_settle(struct pst_walk *walk)
 
     if (over > start)
         start = over;
-    start = pst_walk_called(walk, start);
+    start = pst_walk_uncontradicted(walk, pst_walk_called(walk, start));
 
     for (uint32_t i = start; i < walk->count; i++) {
         if (walk->raw[i].code == 0 && walk->python->layout.clears_popped &&

@@ -83,6 +83,10 @@ bool pst_walk_above(struct pst_walk *walk, uint32_t *start);
 /* A generator that went on may have been left meanwhile and called from elsewhere: `start`, or the
  * one after it where that it is called from there is not proven. */
 uint32_t pst_walk_called(struct pst_walk *walk, uint32_t start);
+/* A generator and what it calls lie apart, and in a tight loop of few states all copies of both may
+ * agree on what never was: `start`, or behind what a generator's bytecode says that it does not
+ * call. */
+uint32_t pst_walk_uncontradicted(struct pst_walk *walk, uint32_t start);
 /* Remembers the steps of a chain that stood still. */
 void pst_walk_remember(struct pst_walk *walk, uint32_t start);
 

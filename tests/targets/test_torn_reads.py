@@ -22,7 +22,8 @@ IMPOSSIBLE = 1e-4
 # What may be [torn]: plain calls; coroutines; generators without a pause, which have no caller between two resumptions.
 TORN = {"gens": 2e-2, "tasks": 5e-3}
 TORN_PLAIN = 1e-3
-LOADS = ["flutter", "gens", "fib", "normal", "deep", "callbacks", "tasks"]
+LOADS = ["flutter", "gens", "fib", "normal", "deep", "callbacks", "tasks", "calling"]
+SINCE = {"tasks": (3, 7), "calling": (3, 11)}  # before 3.11 no frame lies in one piece with another
 ATTACHMENTS = scaled(30, 5)
 CHAINED = [pythons.find(minor) for minor in scaled(("3.8", "3.11", "3.13", "3.14", "3.15"), ("3.8", "3.11", "3.15"))]
 
@@ -63,7 +64,7 @@ def show(python, load, good, naked):
 
 
 def loads_for(python):
-    return [load for load in LOADS if load != "tasks" or python.info >= (3, 7)]
+    return [load for load in LOADS if python.info >= SINCE.get(load, (2, 7))]
 
 
 def come_first(pid):

@@ -159,6 +159,19 @@ def nested(left):
             yield 0
 
 
+def calls(n):
+    for i in range(n):
+        a1(i)  # -> a1
+        b1(i)  # -> b1
+    yield n
+
+
+def calling(end):
+    while time.time() < end:
+        for _ in calls(20000):  # -> calls
+            pass
+
+
 def chain_for(end):
     for _ in nested(200):  # -> nested
         if time.time() >= end:
@@ -241,7 +254,7 @@ SCALE = [1.0]  # of the loads `sharesN`, whose shortest function lasts N microse
 CLOCK = getattr(time, "perf_counter", time.time)
 LOADS = {"flutter": flutter, "fib": fibs, "gens": gens, "normal": normal, "deep": deep, "deepest": deepest,
          "callbacks": callbacks, "remake": remake, "tasks": tasks,
-         "chain_for": chain_for, "chain_yield": chain_yield, "chain_await": chain_await}
+         "calling": calling, "chain_for": chain_for, "chain_yield": chain_yield, "chain_await": chain_await}
 NEWER = ["tasks", "chain_yield", "chain_await"]  # in a file of their own, which takes 3.7
 for _us in (2, 10, 20, 50, 200):
     LOADS["shares%d" % _us] = shares
@@ -286,7 +299,7 @@ def main(load, path, seconds):
             out.write("%s\t%d\t%s\n" % (caller, number, callee))
         out.write("ready\n")
     os.rename(path + ".new", path)
-    LOADS[load](time.time() + seconds)  # -> flutter fibs gens normal deep deepest callbacks shares remake tasks chain_for chain_yield chain_await
+    LOADS[load](time.time() + seconds)  # -> flutter fibs gens normal deep deepest callbacks shares remake tasks calling chain_for chain_yield chain_await
 
 
 if __name__ == "__main__":
