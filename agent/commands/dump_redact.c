@@ -43,8 +43,9 @@ static bool add(struct pst_redact *redact, const char *pattern)
         return true;
     }
     (void)pcre2_get_error_message(number, (PCRE2_UCHAR *)text, sizeof(text));
-    (void)pst_error_set(&error, PST_EXIT_USAGE, "--redact", NULL, "%s: %s at character %zu",
-                        pattern, text, (size_t)offset);
+    (void)pst_error_set(&error, PST_EXIT_USAGE, "--redact", NULL,
+                        "%.60s is not a pattern: %s at its character %zu", pattern, text,
+                        (size_t)offset + 1);
     pst_error_print(stderr, &error);
     return false;
 }

@@ -43,6 +43,8 @@ static int add_pids(struct parse *parse, const struct pst_option *option, const 
         uint64_t pid;
         char why[128];
 
+        if (part.len == 0)
+            return refuse(parse, option, "a process id is missing", NULL);
         if (pst_str_u64(digits, hex ? 16 : 10, INT_MAX, &pid) < 0 || pid == 0) {
             (void)snprintf(why, sizeof why, "%.*s is not a process id",
                            (int)(part.len < 60 ? part.len : 60), part.ptr);
@@ -93,9 +95,11 @@ static int set_duration(struct parse *parse, const struct pst_option *option, co
     char why[160];
     uint64_t ns = UINT64_MAX;
     bool endless = option->max == UINT64_MAX && strcmp(value, "unlimited") == 0;
+    int rc = endless ? 0 : pst_value_duration(pst_str(value), &ns);
 
-    if (!endless && pst_value_duration(pst_str(value), &ns) < 0) {
-        (void)snprintf(why, sizeof why, "%.60s is not a duration", value);
+    if (rc < 0) {
+        (void)snprintf(why, sizeof why, "%.60s is %s", value,
+                       rc == -ERANGE ? "too long" : "not a duration");
         return refuse(parse, option, why, "write 30, 30s, 2m or 0.5");
     }
     memcpy(parse->args + option->offset, &ns, sizeof ns);
@@ -107,8 +111,12 @@ static int store(struct parse *parse, const struct pst_option *option, const cha
 {
     char *place = parse->args + option->offset;
     struct pst_option_strings *strings;
-    int rc = option->choices && value ? check_choice(parse, option, value) : 0;
+    bool any = option->kind == PST_OPTION_STRING || option->kind == PST_OPTION_STRINGS;
+    int rc;
 
+    if (value && !value[0] && (!any || option->choices))
+        return refuse(parse, option, "its value is empty", NULL);
+    rc = option->choices && value ? check_choice(parse, option, value) : 0;
     if (rc < 0)
         return rc;
     if (option->set_offset != SIZE_MAX)
@@ -123,10 +131,6 @@ static int store(struct parse *parse, const struct pst_option *option, const cha
         (*(unsigned *)(void *)place)++;
         return 0;
     case PST_OPTION_PATH:
-        if (!value[0])
-            return refuse(parse, option, "its value is empty", NULL);
-        memcpy(place, &value, sizeof value);
-        return 0;
     case PST_OPTION_STRING:
         memcpy(place, &value, sizeof value);
         return 0;

@@ -22,11 +22,16 @@ static int refuse(const struct pst_output *output, int status, struct pst_error 
     case -EISDIR:
         remedy = "name a file in it";
         break;
+    case -ENOENT:
+        remedy = "make its folder first";
+        break;
     case -ENXIO:
         remedy = "start its reader first";
         break;
     case -EACCES:
     case -EROFS:
+    case -ENOSPC:
+    case -EDQUOT:
         remedy = "choose another place with -o FILE";
         break;
     default:
@@ -100,16 +105,30 @@ static int find_target(struct pst_output *output)
     return output->target ? 0 : -ENOMEM;
 }
 
+/* In the same folder, with the file's name as far as the ending leaves room for it. */
+static char *temporary_name(const char *target)
+{
+    static const char ending[] = ".tmp-XXXXXX";
+    struct pst_str base = pst_str_basename(pst_str(target));
+    size_t most = NAME_MAX - (sizeof(ending) - 1);
+    char *name;
+
+    if (base.len < most)
+        most = base.len;
+    if (asprintf(&name, "%.*s%s", (int)((size_t)(base.ptr - target) + most), target, ending) < 0)
+        return NULL;
+    return name;
+}
+
 static int open_file(struct pst_output *output)
 {
     int status = find_target(output);
 
     if (status < 0 || output->fd >= 0)
         return status;
-    if (asprintf(&output->temporary, "%s.tmp-XXXXXX", output->target) < 0) {
-        output->temporary = NULL;
+    output->temporary = temporary_name(output->target);
+    if (!output->temporary)
         return -ENOMEM;
-    }
     output->fd = mkostemp(output->temporary, O_CLOEXEC);
     if (output->fd >= 0)
         return 0;

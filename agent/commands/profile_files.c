@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -40,7 +41,7 @@ int pst_files_format(const struct pst_file_args *args, enum pst_format *ret,
         return 0;
     return pst_error_set(error, PST_EXIT_USAGE, "--format",
                          "give flamegraph, html, speedscope, chrometrace, raw, pprof or otlp",
-                         "%.60s is not a format", args->format);
+                         "%.60s is not a format", args->format[0] ? args->format : "\'\'");
 }
 
 static const char *explain(int rc)
@@ -60,10 +61,13 @@ static int read_one(const char *path, const struct pst_read_options *options,
                     struct pst_profile **ret)
 {
     struct pst_buf file;
-    int rc;
+    /* A pipe's writer may take its time: `record -o - | convert -`. */
+    pst_autofd int opened = is_stdio(path) ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int rc = !is_stdio(path) && opened < 0 ? -errno : 0;
 
     pst_buf_init(&file, PST_MAX_PPROF_BYTES);
-    rc = pst_io_read_file(AT_FDCWD, is_stdio(path) ? "/dev/stdin" : path, &file, false);
+    if (rc == 0)
+        rc = pst_io_read_all(is_stdio(path) ? STDIN_FILENO : opened, &file, false);
     if (rc == 0)
         rc = pst_read(pst_buf_view(&file), options, ret);
     pst_buf_done(&file);

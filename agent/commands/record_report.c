@@ -41,17 +41,26 @@ void pst_record_say_start(const struct pst_record *record)
     (void)fputc('\n', stderr);
 }
 
+/* The same words while it runs and at the end. */
+static void say_counts(uint64_t samples, double hz, uint64_t torn, uint64_t failed)
+{
+    (void)fprintf(stderr, "%" PRIu64 " samples, achieved %.4g Hz, %" PRIu64 " torn", samples, hz,
+                  torn);
+    if (failed > 0)
+        (void)fprintf(stderr, ", %" PRIu64 " unreadable", failed);
+}
+
 void pst_record_say_progress(struct pst_record *record, uint64_t elapsed_ns)
 {
     if (elapsed_ns - record->shown_ns < PST_NS_PER_S || record->args.hide_progress ||
         !on_terminal(record) || record->program_argv)
         return;
     struct pst_session_progress now = pst_session_progress(record->session);
-    double seconds = (double)elapsed_ns / (double)PST_NS_PER_S;
 
     record->shown_ns = elapsed_ns;
-    (void)fprintf(stderr, "\r%.0f s, %.1f Hz, %" PRIu64 " stacks, %" PRIu64 " errors ", seconds,
-                  (double)now.looks / seconds, now.stacks, now.failures);
+    (void)fprintf(stderr, "\r%.0f s: ", (double)elapsed_ns / (double)PST_NS_PER_S);
+    say_counts(now.samples, now.achieved_hz, now.torn, now.failed);
+    (void)fputs("   ", stderr); /* over the rest of a longer line */
 }
 
 /* --- what there is --- */
@@ -240,9 +249,10 @@ static void say_end(const struct pst_record *record, const char *nothing)
         (void)fputc('\n', stderr);
     (void)fputs("wrote ", stderr);
     say_path(record);
-    (void)fprintf(stderr, ": %" PRId64 " samples, achieved %.4g Hz, %" PRIu64 " torn, %s\n",
-                  samples_in(written(record)), result->achieved_hz, result->torn,
-                  pst_record_how_to_open(record->format));
+    (void)fputs(": ", stderr);
+    say_counts((uint64_t)samples_in(written(record)), result->achieved_hz, result->torn,
+               result->failed);
+    (void)fprintf(stderr, ", %s\n", pst_record_how_to_open(record->format));
     if (nothing)
         (void)fprintf(stderr, "%s\n", nothing);
     if (record->args.native)

@@ -222,6 +222,7 @@ int pst_whom_not_started(const char *command, const char *program, int status)
         (void)snprintf(remedy, sizeof(remedy), "--pid %" PRIu64 " means the process", pid);
     else if (status == -ENOENT && pst_str_find(word, '/') == word.len)
         (void)snprintf(remedy, sizeof(remedy), "no folder of PATH holds it");
-    (void)snprintf(text, sizeof(text), "cannot start %.150s: %s", program, strerror(-status));
+    (void)snprintf(text, sizeof(text), "cannot start %.150s: %s", program[0] ? program : "\'\'",
+                   strerror(-status));
     return pst_whom_fail(command, PST_EXIT_FAILED, remedy, text);
 }

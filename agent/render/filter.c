@@ -34,7 +34,7 @@ struct judgement {
     bool *included, *excluded; /* by location */
 };
 
-static int compile(const char *const *texts, size_t count, struct patterns *ret,
+static int compile(const char *option, const char *const *texts, size_t count, struct patterns *ret,
                    struct pst_error *error)
 {
     for (size_t i = 0; i < count && i < PST_MAX_OPTION_VALUES; i++) {
@@ -46,8 +46,9 @@ static int compile(const char *const *texts, size_t count, struct patterns *ret,
                                       PCRE2_UTF | PCRE2_MATCH_INVALID_UTF, &code, &at, NULL);
         if (!ret->codes[i]) {
             (void)pcre2_get_error_message(code, why, sizeof(why));
-            return pst_error_set(error, PST_EXIT_USAGE, texts[i], NULL,
-                                 "not a pattern: %s at its character %zu", (char *)why, at + 1);
+            return pst_error_set(error, PST_EXIT_USAGE, option, NULL,
+                                 "%.60s is not a pattern: %s at its character %zu", texts[i],
+                                 (char *)why, at + 1);
         }
         ret->count++;
     }
@@ -72,10 +73,12 @@ int pst_filter_new(const struct pst_filter_options *options, struct pst_filter *
     if (rc == 0) {
         (void)pcre2_set_match_limit(filter->context, MATCH_STEPS);
         (void)pcre2_set_heap_limit(filter->context, MATCH_HEAP_KIB);
-        rc = compile(options->include, options->include_count, &filter->include, error);
+        rc =
+            compile("--include", options->include, options->include_count, &filter->include, error);
     }
     if (rc == 0)
-        rc = compile(options->exclude, options->exclude_count, &filter->exclude, error);
+        rc =
+            compile("--exclude", options->exclude, options->exclude_count, &filter->exclude, error);
     *ret = rc == 0 ? filter : pst_filter_free(filter);
     return rc;
 }

@@ -88,13 +88,10 @@ static void forgive_cpu(struct pst_sampled *target, uint64_t process_ns)
 
 static void flush_wall(struct pst_sampled *target, struct pst_os_thread *thread)
 {
-    if (!(target->plan.modes & (1U << PST_MODE_WALL)) || thread->stack == PST_NO_STACK ||
-        thread->tstate == 0 || target->pending_ns == 0)
+    if (thread->stack == PST_NO_STACK || thread->tstate == 0 || target->pending_ns == 0)
         return;
-    uint32_t slot = pst_sampled_slot(target, thread);
-    if (slot != PST_NO_STACK)
-        pst_window_add(target->window, slot, thread->stack, PST_MODE_WALL, target->pending_ns,
-                       target->pending_turns);
+    pst_sampled_add(target, thread, PST_MODE_WALL, thread->stack, target->pending_ns,
+                    target->pending_turns);
 }
 
 static void settle(struct pst_sampled *target, bool last)

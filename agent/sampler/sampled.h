@@ -27,6 +27,8 @@ struct pst_shared {
     uint32_t torn, deeper, unreadable, not_observed, cpu_not_observed, ended_threads,
         no_python_frame, overflow; /* function ids of bracketed frames */
     _Atomic uint64_t looks, idle_looks, stacks, reused, attach_failures, read_calls;
+    /* What windows will say once they are closed, for who watches a recording meanwhile. */
+    _Atomic uint64_t samples[PST_MODE_COUNT], turns, turns_ns, torn_count, failed_count;
 };
 
 struct pst_sampled {
@@ -102,6 +104,10 @@ void pst_sampled_read_clock(struct pst_sampled *target);
 void pst_sampled_thread_ended(struct pst_sampled *target, struct pst_os_thread *thread);
 /* Slot of the thread in the open window; PST_NO_STACK when there is no room. */
 uint32_t pst_sampled_slot(struct pst_sampled *target, struct pst_os_thread *thread);
+/* Time of the mode that stands as it is, and how many samples saw it; nothing when the plan does
+ * not have the mode. */
+void pst_sampled_add(struct pst_sampled *target, struct pst_os_thread *thread, enum pst_mode mode,
+                     uint32_t stack, uint64_t ns, uint32_t count);
 /* A window that opens takes the names that are current. True when these are others than before:
  * ids of the last window mean nothing in it. */
 bool pst_sampled_take_names(struct pst_sampled *target);

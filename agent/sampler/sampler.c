@@ -367,6 +367,19 @@ void pst_sampler_totals(const struct pst_sampler *sampler, struct pst_sampler_to
     };
 }
 
+void pst_sampler_progress(const struct pst_sampler *sampler, enum pst_mode mode,
+                          struct pst_sampler_progress *ret)
+{
+    const struct pst_shared *shared = &sampler->shared;
+    *ret = (struct pst_sampler_progress){
+        .samples = atomic_load(&shared->samples[mode]),
+        .turns = atomic_load(&shared->turns),
+        .turns_ns = atomic_load(&shared->turns_ns),
+        .torn = atomic_load(&shared->torn_count),
+        .failed = atomic_load(&shared->failed_count),
+    };
+}
+
 void pst_sampler_native_stats(const struct pst_sampler *sampler, struct pst_native_stats *ret)
 {
     *ret = (struct pst_native_stats){0};

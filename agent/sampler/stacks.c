@@ -16,6 +16,16 @@ uint32_t pst_sampled_slot(struct pst_sampled *target, struct pst_os_thread *thre
     return thread->slot;
 }
 
+void pst_sampled_add(struct pst_sampled *target, struct pst_os_thread *thread, enum pst_mode mode,
+                     uint32_t stack, uint64_t ns, uint32_t count)
+{
+    uint32_t slot = pst_sampled_slot(target, thread);
+    if (slot == PST_NO_STACK || !(target->plan.modes & (1U << mode)))
+        return;
+    pst_window_add(target->window, slot, stack, mode, ns, count);
+    atomic_fetch_add_explicit(&target->shared->samples[mode], count, memory_order_relaxed);
+}
+
 int pst_sampled_bracket(struct pst_sampled *target, uint32_t function, uint32_t *ret_stack)
 {
     struct pst_wframe frame = {function, 0};
@@ -140,10 +150,10 @@ static int native_stack(struct pst_look *look, const struct pst_os_thread *threa
 void pst_look_count_failure(struct pst_sampled *target, enum pst_verdict verdict)
 {
     target->stats.verdicts[verdict]++;
-    if (verdict == PST_V_TORN || verdict == PST_V_TRUNCATED)
-        target->stats.torn++;
-    else
-        target->stats.failed++;
+    bool torn = verdict == PST_V_TORN || verdict == PST_V_TRUNCATED;
+    torn ? target->stats.torn++ : target->stats.failed++;
+    atomic_fetch_add_explicit(torn ? &target->shared->torn_count : &target->shared->failed_count, 1,
+                              memory_order_relaxed);
 }
 
 int pst_look_stack(struct pst_look *look, struct pst_os_thread *thread, uint32_t *ret_stack,

@@ -84,6 +84,8 @@ static void begin_turn(struct pst_sampled *target, uint64_t now_ns, uint64_t cou
 {
     target->last_turn_ns = now_ns;
     target->stats.ticks++;
+    atomic_fetch_add_explicit(&target->shared->turns, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&target->shared->turns_ns, elapsed_ns, memory_order_relaxed);
     target->pending_ns += counted_ns;
     target->pending_gap_ns += elapsed_ns - counted_ns;
     target->pending_turns++;

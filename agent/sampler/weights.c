@@ -4,14 +4,6 @@
 
 #include "look.h"
 
-static void add_timed(struct pst_sampled *target, struct pst_os_thread *thread, enum pst_mode mode,
-                      uint32_t stack, uint64_t ns, uint32_t count)
-{
-    uint32_t slot = pst_sampled_slot(target, thread);
-    if (slot != PST_NO_STACK && (target->plan.modes & (1U << mode)))
-        pst_window_add(target->window, slot, stack, mode, ns, count);
-}
-
 static void add_cpu(struct pst_look *look, struct pst_os_thread *thread, uint32_t stack)
 {
     struct pst_sampled *target = look->target;
@@ -19,6 +11,7 @@ static void add_cpu(struct pst_look *look, struct pst_os_thread *thread, uint32_
     if (slot == PST_NO_STACK || !(target->plan.modes & (1U << PST_MODE_CPU)))
         return;
     pst_window_add_raw_cpu(target->window, slot, stack, look->raw_ns ? look->raw_ns : 1, 1);
+    atomic_fetch_add_explicit(&target->shared->samples[PST_MODE_CPU], 1, memory_order_relaxed);
     target->stats.samples++;
 }
 
@@ -33,12 +26,12 @@ static void set_gap_aside(struct pst_look *look, struct pst_os_thread *thread)
     uint64_t whole = look->counted_ns + look->gap_ns;
     uint64_t cpu = (uint64_t)((unsigned __int128)thread->step_ns * look->gap_ns / whole);
     if (cpu && (target->plan.modes & (1U << PST_MODE_CPU))) {
-        add_timed(target, thread, PST_MODE_CPU, stack, cpu, 0);
+        pst_sampled_add(target, thread, PST_MODE_CPU, stack, cpu, 0);
         thread->accounted_ns += cpu;
         target->accounted_ns += cpu;
     }
     if (thread->tstate)
-        add_timed(target, thread, PST_MODE_WALL, stack, look->gap_ns, 0);
+        pst_sampled_add(target, thread, PST_MODE_WALL, stack, look->gap_ns, 0);
 }
 
 /* Wall time of this look: while nothing ran, it belongs to the stack of before. Of what has passed
@@ -56,10 +49,10 @@ static void add_wall(struct pst_look *look, struct pst_os_thread *thread, uint32
     uint64_t open_ns = target->pending_ns - target->known_ns, half_ns = open_ns / 2;
     uint32_t turns = target->pending_turns - target->known_turns;
     if (target->known_ns)
-        add_timed(target, thread, PST_MODE_WALL, before == PST_NO_STACK ? now : before,
-                  target->known_ns, target->known_turns);
-    add_timed(target, thread, PST_MODE_WALL, charged, half_ns, turns / 2);
-    add_timed(target, thread, PST_MODE_WALL, now, open_ns - half_ns, turns - turns / 2);
+        pst_sampled_add(target, thread, PST_MODE_WALL, before == PST_NO_STACK ? now : before,
+                        target->known_ns, target->known_turns);
+    pst_sampled_add(target, thread, PST_MODE_WALL, charged, half_ns, turns / 2);
+    pst_sampled_add(target, thread, PST_MODE_WALL, now, open_ns - half_ns, turns - turns / 2);
 }
 
 static bool sleeps_in(const struct pst_os_thread *thread, uint32_t stack)
@@ -125,7 +118,8 @@ void pst_look_weigh(struct pst_look *look, struct pst_os_thread *thread)
     thread->charged = stack;
     bool holder = thread->py >= 0 && look->sampled && look->sample.threads[thread->py].has_gil;
     if (holder && !thread->fresh)
-        add_timed(target, thread, PST_MODE_GIL, stack, look->stands_for * look->counted_ns, 1);
+        pst_sampled_add(target, thread, PST_MODE_GIL, stack, look->stands_for * look->counted_ns,
+                        1);
 }
 
 void pst_look_weigh_unread(struct pst_look *look, struct pst_os_thread *thread, uint32_t stack)

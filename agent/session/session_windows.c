@@ -78,15 +78,24 @@ static enum pst_verdict refused(const struct pst_session *session)
                                         : (enum pst_verdict)atomic_load(&session->refused);
 }
 
+/* Of each process, in the mean. One look and an end right behind it are no rate. */
+static double achieved(const struct pst_session *session, uint64_t turns, uint64_t ns)
+{
+    double hz = ns > 0 ? (double)turns * (double)PST_NS_PER_S / (double)ns : 0;
+
+    return hz > session->options.hz ? session->options.hz : hz;
+}
+
 struct pst_session_progress pst_session_progress(const struct pst_session *session)
 {
-    struct pst_sampler_totals totals;
+    struct pst_sampler_progress now;
 
-    pst_sampler_totals(session->sampler, &totals);
+    pst_sampler_progress(session->sampler, session->options.mode, &now);
     return (struct pst_session_progress){
-        .looks = totals.looks + totals.idle_looks,
-        .stacks = totals.stacks + totals.reused,
-        .failures = session->torn + session->failed + totals.attach_failures,
+        .samples = now.samples,
+        .achieved_hz = achieved(session, now.turns, now.turns_ns),
+        .torn = now.torn,
+        .failed = now.failed,
         .processes = atomic_load(&session->planned),
         .programs = atomic_load(&session->runtimes),
         .ended = atomic_load(&session->finished),
@@ -126,10 +135,5 @@ void pst_session_result(const struct pst_session *session, struct pst_session_re
     };
     if (!ret->stalled)
         pst_sampler_native_stats(session->sampler, &ret->native);
-    if (session->sampled_ns > 0)
-        ret->achieved_hz =
-            (double)session->ticks * (double)PST_NS_PER_S / (double)session->sampled_ns;
-    /* One look and an end right behind it are no rate. */
-    if (ret->achieved_hz > session->options.hz)
-        ret->achieved_hz = session->options.hz;
+    ret->achieved_hz = achieved(session, session->ticks, (uint64_t)session->sampled_ns);
 }

@@ -12,11 +12,8 @@
 
 enum { READ_STEP = 16384 };
 
-int pst_io_read_file(int dirfd, const char *path, struct pst_buf *buf, bool truncate)
+int pst_io_read_all(int fd, struct pst_buf *buf, bool truncate)
 {
-    pst_autofd int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return -errno;
     for (;;) {
         size_t room = buf->max - buf->len;
         size_t step = room < READ_STEP ? room : READ_STEP;
@@ -38,6 +35,12 @@ int pst_io_read_file(int dirfd, const char *path, struct pst_buf *buf, bool trun
         buf->len += (size_t)n;
         buf->data[buf->len] = 0;
     }
+}
+
+int pst_io_read_file(int dirfd, const char *path, struct pst_buf *buf, bool truncate)
+{
+    pst_autofd int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return fd < 0 ? -errno : pst_io_read_all(fd, buf, truncate);
 }
 
 ssize_t pst_io_pread_all(int fd, char *dst, size_t size)

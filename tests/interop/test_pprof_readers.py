@@ -1,13 +1,18 @@
 """Every format that pystrobe writes, opened by somebody else's reader: google/pprof, go tool pprof, pprof-format,
 speedscope, an XML parser and Chromium. One profile of known numbers goes through `pystrobe convert`."""
+import array
+import fcntl
 import json
 import re
 import subprocess
+import termios
+import time
 import xml.etree.ElementTree as ElementTree
 
 import pprof
 import pytest
 import readers
+from lib.waiting import wait_until
 
 MS = 1_000_000
 FILE = "/srv/shop/app/views.py"
@@ -309,3 +314,23 @@ def test_bad_input_is_one_clear_line(pystrobe, source, convert, tmp_path, argume
     assert done.returncode == code
     assert says in done.stderr and done.stderr.count("\n") == 1, done.stderr
     assert not (tmp_path / "x.svg").exists()
+
+
+def unread(pipe):
+    left = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, left)
+    return left[0]
+
+
+@pytest.mark.parametrize("place", ["-", "/dev/stdin"])
+def test_a_pipe_whose_writer_is_slow_is_waited_for(pystrobe, source, place):
+    """`record -o - | convert -` and `convert <(...)`: what came later was not waited for."""
+    text = source.read_bytes()
+    with subprocess.Popen([pystrobe, "convert", place, "-f", "raw", "-o", "-"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as process:
+        process.stdin.write(text[:100])
+        process.stdin.flush()
+        wait_until(lambda: unread(process.stdin) == 0, 20, "convert to read the first half")
+        time.sleep(0.1)  # in which it would fail
+        written, _ = process.communicate(text[100:], timeout=60)
+        assert process.returncode == 0 and written.count(b"\n") > 1

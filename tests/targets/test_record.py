@@ -187,6 +187,26 @@ def of_folder(folder):
     return sorted(path.name for path in Path(folder).iterdir())
 
 
+def test_progress_counts_what_the_closing_line_counts(pystrobe, busy, tmp_path):
+    """Threads that sleep, and processes together, were counted while it ran but not at its end."""
+    terminal, ours = os.openpty()
+    shown = b""
+    with subprocess.Popen([pystrobe, "record", "-d", "4", "-o", "a.svg", "-p", str(busy.pid), "-p", str(busy.pid)],
+                          cwd=tmp_path, stderr=ours, stdin=subprocess.DEVNULL) as process:
+        os.close(ours)
+        while True:
+            try:
+                shown += os.read(terminal, 4096)
+            except OSError:
+                break
+    os.close(terminal)
+    counts = r"(\d+) samples, achieved ([\d.]+) Hz, (\d+) torn"
+    meanwhile = [int(found[0]) for found in re.findall(r"\r\d+ s: " + counts, shown.decode())]
+    end = re.search(r"wrote a\.svg: " + counts, shown.decode())
+    assert process.returncode == 0 and meanwhile and end, shown
+    assert meanwhile == sorted(meanwhile) and meanwhile[-1] <= int(end[1]) <= 4.5 * 100, shown
+
+
 # --- formats ---
 
 
@@ -468,6 +488,19 @@ def test_zombie_is_called_one(record, processes):
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     done = record("-p", process.pid, "-d", "1")
     assert done.returncode == 1 and "(a zombie)" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_name_as_long_as_a_folder_takes_is_taken(record, busy, tmp_path):
+    """The temporary file's ending had no room behind it."""
+    name = "é" * 125 + ".svg"
+    assert wrote(record("-p", busy.pid, "-d", "0.2", "-o", name))[0] == name
+    assert of_folder(tmp_path) == [name]
+
+
+def test_a_folder_that_is_not_there_is_said_so(record, busy):
+    done = record("-p", busy.pid, "-d", "0.2", "-o", "nowhere/a.svg")
+    assert done.returncode == 1
+    assert done.stderr == "pystrobe: nowhere/a.svg: cannot be written: No such file or directory; make its folder first\n"
 
 
 def test_output_is_opened_before_anything_starts(record, tmp_path):

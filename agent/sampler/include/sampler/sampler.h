@@ -106,6 +106,15 @@ struct pst_sampler_totals {
     uint64_t read_calls; /* process_vm_readv */
 };
 void pst_sampler_totals(const struct pst_sampler *sampler, struct pst_sampler_totals *ret);
+
+/* What all windows, the open ones too, hold of a mode so far; turns_ns: the time that the turns of
+ * all targets cover. Any thread. */
+struct pst_sampler_progress {
+    uint64_t samples, turns, turns_ns, torn, failed;
+};
+void pst_sampler_progress(const struct pst_sampler *sampler, enum pst_mode mode,
+                          struct pst_sampler_progress *ret);
+
 /* What native frames cost and how they came out; after the sampling thread has ended. */
 void pst_sampler_native_stats(const struct pst_sampler *sampler, struct pst_native_stats *ret);
 

@@ -64,9 +64,11 @@ bool pst_session_step(struct pst_session *session, int timeout_ms);
 /* Ends sampling and merges the rest; what is left of a window that was watched is handed over. */
 void pst_session_stop(struct pst_session *session);
 
-/* For progress while it runs. */
+/* For progress while it runs: counted as the result does. */
 struct pst_session_progress {
-    uint64_t looks, stacks, failures;
+    uint64_t samples; /* of the mode, in all of the profile */
+    uint64_t torn, failed;
+    double achieved_hz;
     size_t processes;         /* Python processes that are sampled now */
     uint64_t programs;        /* Python programs that were seen; one more after an exec */
     bool ended;               /* every process that was added is gone */

@@ -6,8 +6,10 @@
 
 #include "base/buf.h"
 
-/* Appends the whole file up to buf->max. 0 or -errno; -EFBIG when it is larger (content then holds
- * what fitted when truncate is true, and 0 is returned). */
+/* Appends what there is to read up to buf->max. 0 or -errno; -EFBIG when it is more (content then
+ * holds what fitted when truncate is true, and 0 is returned). */
+int pst_io_read_all(int fd, struct pst_buf *buf, bool truncate);
+/* The same of a file. Waits for nobody: a pipe whose writer is slow is -EAGAIN. */
 int pst_io_read_file(int dirfd, const char *path, struct pst_buf *buf, bool truncate);
 /* Reads from offset 0 of a kept-open fd with pread; returns bytes or -errno. */
 ssize_t pst_io_pread_all(int fd, char *dst, size_t size);
