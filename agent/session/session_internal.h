@@ -11,6 +11,7 @@
 #include "sampler/sampler.h"
 #include "scan/scan.h"
 #include "session/session.h"
+#include "target/procfs.h"
 
 /* A process that was named. */
 struct root {
@@ -18,6 +19,10 @@ struct root {
     uint64_t start_ticks;
     bool started; /* by our caller: all of its life is recorded */
     bool ended, runtime;
+    /* Which program it runs: an exec changes one of them. Since when. */
+    uint64_t start_stack;
+    char comm[sizeof(((struct pst_stat *)NULL)->comm)];
+    uint64_t program_ns;
     uint64_t next_ns;
     unsigned tries;
 };

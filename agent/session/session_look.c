@@ -1,5 +1,6 @@
 /* The thread that reads targets: looks for runtimes, plans whom to sample, samples. */
 #include <poll.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -48,6 +49,21 @@ void pst_session_on_scan(void *context, enum pst_scan_event event, const struct 
 
 /* --- who is there --- */
 
+/* Whether it has become another program since the last look. A wrapper may take its time before it
+ * starts the interpreter: that one is asked as often as if it were the first. */
+static bool note_program(struct root *root, const struct pst_stat *stat, uint64_t now_ns)
+{
+    if (root->program_ns && root->start_stack == stat->start_stack &&
+        strcmp(root->comm, stat->comm) == 0)
+        return false;
+    root->start_stack = stat->start_stack;
+    memcpy(root->comm, stat->comm, sizeof(root->comm));
+    root->program_ns = now_ns;
+    root->next_ns = 0;
+    root->tries = 0;
+    return true;
+}
+
 /* A process that is no Python (yet) is asked again, soon at first. */
 static void ask_root(struct pst_session *session, struct root *root, uint64_t now_ns)
 {
@@ -56,7 +72,7 @@ static void ask_root(struct pst_session *session, struct root *root, uint64_t no
     if (now_ns < root->next_ns)
         return;
     root->next_ns = now_ns + (early_look_ns << root->tries);
-    if (now_ns - session->begin_ns > early_ns / 10)
+    if (now_ns - root->program_ns > early_ns / 10)
         root->tries += root->tries < LATEST_BACKOFF;
     root->runtime = pst_scan_one(session->scan, root->pid, &facts) == 0;
     if (root->runtime)
@@ -78,7 +94,7 @@ static bool look_at_roots(struct pst_session *session, uint64_t now_ns)
         if (root->ended)
             continue;
         alive = true;
-        if (root->runtime)
+        if (!note_program(root, &stat, now_ns) && root->runtime)
             continue;
         ask_root(session, root, now_ns);
         if (!root->runtime && news)
@@ -195,9 +211,12 @@ static bool early(const struct pst_session *session, uint64_t now_ns)
 {
     bool waiting = false;
 
-    for (size_t i = 0; i < session->root_count; i++)
-        waiting = waiting || (session->roots[i].started && !session->roots[i].ended);
-    return waiting && now_ns - session->begin_ns < early_ns && session->planned == 0;
+    for (size_t i = 0; i < session->root_count; i++) {
+        const struct root *root = &session->roots[i];
+        waiting =
+            waiting || (root->started && !root->ended && now_ns - root->program_ns < early_ns);
+    }
+    return waiting && session->planned == 0;
 }
 
 static void sleep_until(const struct pst_session *session, uint64_t deadline_ns)

@@ -490,6 +490,13 @@ def test_zombie_is_called_one(record, processes):
     assert done.returncode == 1 and "(a zombie)" in done.stderr and done.stderr.count("\n") == 1
 
 
+def test_a_wrapper_that_takes_its_time_is_followed_at_once(record, script):
+    """What was no Python for long was asked once a second: a short program behind it was over by then."""
+    program = script("import time\n\n\ndef last():\n    time.sleep(0.5)\n\n\nlast()\n")
+    done = record("-i", *TO_STDOUT[2:], "--", "sh", "-c", f"sleep 1.5; exec {' '.join(PYTHON)} {program}")
+    assert "last" in leaves(raw(done)), done.stderr
+
+
 def test_a_name_as_long_as_a_folder_takes_is_taken(record, busy, tmp_path):
     """The temporary file's ending had no room behind it."""
     name = "é" * 125 + ".svg"
