@@ -115,7 +115,10 @@ static int store(struct parse *parse, const struct pst_option *option, const cha
     int rc;
 
     if (value && !value[0] && (!any || option->choices))
-        return refuse(parse, option, "its value is empty", NULL);
+        return refuse(parse, option,
+                      option->kind == PST_OPTION_PIDS ? "a process id is missing"
+                                                      : "its value is empty",
+                      NULL);
     rc = option->choices && value ? check_choice(parse, option, value) : 0;
     if (rc < 0)
         return rc;

@@ -19,8 +19,10 @@ uint32_t pst_sampled_slot(struct pst_sampled *target, struct pst_os_thread *thre
 void pst_sampled_add(struct pst_sampled *target, struct pst_os_thread *thread, enum pst_mode mode,
                      uint32_t stack, uint64_t ns, uint32_t count)
 {
+    if (!(target->plan.modes & (1U << mode)))
+        return;
     uint32_t slot = pst_sampled_slot(target, thread);
-    if (slot == PST_NO_STACK || !(target->plan.modes & (1U << mode)))
+    if (slot == PST_NO_STACK)
         return;
     pst_window_add(target->window, slot, stack, mode, ns, count);
     atomic_fetch_add_explicit(&target->shared->samples[mode], count, memory_order_relaxed);

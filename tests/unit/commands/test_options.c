@@ -197,7 +197,7 @@ static void refusals_name_the_option(void **state)
         {"-m gpu", "--mode", "gpu is not one of its values", "cpu|wall"},
         {"-p 0", "--pid", "0 is not a process id", ""},
         {"-p 1,", "--pid", "a process id is missing", ""},
-        {"-p 1,,2", "--pid", "is not a process id", ""},
+        {"-p 1,,2", "--pid", "a process id is missing", ""},
         {"-p 99999999999", "--pid", "is not a process id", ""},
         {"--pid=", "--pid", "a process id is missing", ""},
     };
