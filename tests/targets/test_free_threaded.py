@@ -35,6 +35,7 @@ def spinners(start_python, tmp_path):
     def start(python, count, **env):
         script, ready = tmp_path / "spinners.py", tmp_path / "ready"
         script.write_text(SPINNERS, encoding="utf-8")
+        ready.unlink(missing_ok=True)  # of the one before
         target = start_python(python, script, ready, count, env=env)
         walker.wait_for(ready, target)
         return target.pid
