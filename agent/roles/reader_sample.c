@@ -57,8 +57,8 @@ static void apply_plan(struct reader *reader, uint64_t now_ns)
     if (pst_sampler_plan(reader->sampler, targets, count) < 0)
         pst_log_warn("plan", "no memory for %zu targets", count);
     pst_sampler_shrink(reader->sampler, pst_plan_book_shrink(reader->book));
-    atomic_store(&reader->ship.shrink, pst_plan_book_shrink(reader->book));
     atomic_store(&reader->ship.plan_generation, pst_plan_book_generation(reader->book));
+    atomic_store(&reader->ship.shrink, pst_plan_book_shrink(reader->book));
     reader->resolve_at_ns = again ? now_ns + LOOK_AGAIN_NS : UINT64_MAX;
 }
 

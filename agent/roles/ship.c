@@ -49,6 +49,31 @@ static int send_up(struct pst_ship *ship, const struct pst_link_up *up, const in
                          SEND_TIMEOUT_MS);
 }
 
+static void report(struct pst_ship *ship, bool window_end)
+{
+    struct pst_link_up up = {.kind = PST_LINK_READER};
+
+    up.reader.window_end = window_end;
+    up.reader.sequence = ship->sequence;
+    up.reader.unsent_windows = ship->unsent_windows;
+    ship->told_shrink = atomic_load(&ship->shrink);
+    up.reader.plan_generation = atomic_load(&ship->plan_generation);
+    pst_usage_self(&up.reader.cpu_ns, &up.reader.memory_bytes);
+    pst_usage_told(&ship->growth);
+    pst_sampler_totals(ship->sampler, &up.reader.totals);
+    (void)send_up(ship, &up, NULL);
+    ship->told_ns = pst_clock_monotonic_ns();
+}
+
+void pst_ship_usage(struct pst_ship *ship, uint64_t now_ns)
+{
+    if (ship->told_ns == 0)
+        ship->told_ns = now_ns;
+    bool shrunk = atomic_load(&ship->shrink) != ship->told_shrink;
+    if (now_ns - ship->told_ns >= usage_gap_ns || shrunk || pst_usage_has_grown(&ship->growth))
+        report(ship, false);
+}
+
 void pst_ship_window(void *context, const struct pst_sampler_window *window,
                      struct pst_profile *const profiles[PST_MODE_COUNT])
 {
@@ -71,20 +96,7 @@ void pst_ship_window(void *context, const struct pst_sampler_window *window,
         ship->unsent_windows++;
     for (size_t i = 0; i < up.body_count; i++)
         (void)close(fds[i]);
-}
-
-static void report(struct pst_ship *ship, bool window_end)
-{
-    struct pst_link_up up = {.kind = PST_LINK_READER};
-
-    up.reader.window_end = window_end;
-    up.reader.sequence = ship->sequence;
-    up.reader.unsent_windows = ship->unsent_windows;
-    up.reader.plan_generation = atomic_load(&ship->plan_generation);
-    pst_usage_self(&up.reader.cpu_ns, &up.reader.memory_bytes);
-    pst_sampler_totals(ship->sampler, &up.reader.totals);
-    (void)send_up(ship, &up, NULL);
-    ship->told_ns = pst_clock_monotonic_ns();
+    pst_ship_usage(ship, pst_clock_monotonic_ns());
 }
 
 void pst_ship_window_end(void *context, uint64_t sequence)
@@ -96,12 +108,4 @@ void pst_ship_window_end(void *context, uint64_t sequence)
     if (atomic_load(&ship->shrink) > 0)
         (void)malloc_trim(0);
     report(ship, true);
-}
-
-void pst_ship_usage(struct pst_ship *ship, uint64_t now_ns)
-{
-    if (ship->told_ns == 0)
-        ship->told_ns = now_ns;
-    if (now_ns - ship->told_ns >= usage_gap_ns)
-        report(ship, false);
 }

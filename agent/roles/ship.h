@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "roles/link.h"
+#include "usage.h"
 
 struct pst_ship {
     int link;
@@ -16,6 +17,8 @@ struct pst_ship {
     _Atomic unsigned shrink; /* that of the plan */
     uint64_t unsent_windows;
     uint64_t sequence, told_ns; /* of the last report */
+    unsigned told_shrink;
+    struct pst_usage_growth growth;
 };
 
 void pst_ship_init(struct pst_ship *ship, int link);
@@ -25,7 +28,8 @@ void pst_ship_done(struct pst_ship *ship);
 void pst_ship_window(void *context, const struct pst_sampler_window *window,
                      struct pst_profile *const profiles[PST_MODE_COUNT]);
 void pst_ship_window_end(void *context, uint64_t sequence);
-/* Says what the reader uses when that was said some seconds ago: windows may be an hour long. */
+/* Says what the reader uses when that was said some seconds ago (windows may be an hour long), when
+ * it has grown since, and when caches have been shrunk as the plan wants. */
 void pst_ship_usage(struct pst_ship *ship, uint64_t now_ns);
 
 #endif
