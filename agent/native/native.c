@@ -158,11 +158,22 @@ static void read_still(struct take *take)
         take->status = pst_stack_copy_take(&native->copy, &native->modules, &owner);
 }
 
+/* Whether a filter may punish the call by which a wait goes on, and the program takes the wait's
+ * end for what it is: Python repeats interrupted calls since 3.5 (PEP 475), before it raises an
+ * error. */
+static bool endangered(const struct take *take)
+{
+    enum { REPEATS = 0x03050000 };
+
+    return pst_python_hexversion(take->native->python) >= REPEATS &&
+           pst_thread_filtered(take->native->pid, take->tid);
+}
+
 /* As pst_seize_end, for a wait that would go on by a call which a filter may punish. */
 static void end_stop(const struct take *take, struct pst_seized *stop,
                      const struct pst_registers *registers)
 {
-    if (registers->restarts && pst_thread_filtered(take->native->pid, take->tid))
+    if (registers->restarts && endangered(take))
         pst_seize_end_wait(stop);
     pst_seize_end(stop);
 }
@@ -176,7 +187,7 @@ static void let_go(const struct take *take, struct pst_seized *stop)
     struct pst_registers registers;
     int status = -ETIMEDOUT;
 
-    if (!pst_thread_filtered(pid, take->tid))
+    if (!endangered(take))
         return;
     for (int i = 0; i < WAITS && status == -ETIMEDOUT; i++) {
         if (pst_thread_state(pid, take->tid) == 'D')

@@ -416,6 +416,31 @@ def test_a_filter_that_does_not_know_how_waits_go_on_does_not_kill_the_target(py
     wait_until(lambda: state_of(process.pid) == "S", what="it waits as before")
 
 
+OLD_WAITS = """
+import ctypes, select
+class Filter(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("program", ctypes.c_void_p)]
+allow = ctypes.create_string_buffer(b"\\x06\\0\\0\\0\\0\\0\\xff\\x7f")
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.byref(Filter(1, ctypes.addressof(allow)))) == 0
+open(%r, "w").close()
+while True:
+    select.poll().poll(50)
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="elsewhere waits are left to the kernel")
+@pytest.mark.parametrize("python", [next(one for one in pythons.all_pythons() if one.minor == "2.7" and not one.root)], ids=str)
+def test_an_interrupted_wait_raises_no_error_in_pythons_that_do_not_repeat_it(pystrobe, start_python, tmp_path, python):
+    ready = tmp_path / "ready"
+    target = start_python(python, "-c", OLD_WAITS % str(ready))
+    wait_until(ready.exists, what="it waits")
+    done = subprocess.run([str(pystrobe), "record", "--native", "--idle", "-d", "1", "-r", "200", "-f", "raw", "-o", "-", "--pid",
+                           str(target.pid)], capture_output=True, text=True, timeout=60)
+    assert "poll" in done.stdout and target.poll() is None, done.stderr
+
+
 def test_a_process_that_ends_while_its_threads_are_held_ends_at_once(pystrobe, start_python, processes):
     """A thread that ended is nobody's before its tracer has waited for it."""
     for turn in range(8):
