@@ -7,9 +7,12 @@ import ctypes
 import json
 import os
 import shutil
+import re
 import signal
+import ssl
 import subprocess
 import tempfile
+import urllib.request
 from pathlib import Path
 
 import programs
@@ -46,7 +49,7 @@ BRIDGE = {
 
 KUBELET = """apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
-authentication: {{anonymous: {{enabled: false}}, webhook: {{enabled: true}}, x509: {{clientCAFile: {folder}/ca.crt}}}}
+authentication: {{anonymous: {{enabled: false}}, webhook: {{enabled: true, cacheTTL: 1s}}, x509: {{clientCAFile: {folder}/ca.crt}}}}
 authorization: {{mode: Webhook, webhook: {{cacheAuthorizedTTL: 1s, cacheUnauthorizedTTL: 1s}}}}
 cgroupDriver: cgroupfs
 failSwapOn: false
@@ -54,10 +57,11 @@ evictionHard: {{memory.available: 50Mi, nodefs.available: 1%, imagefs.available:
 imageGCHighThresholdPercent: 100
 containerRuntimeEndpoint: unix://{folder}/containerd.sock
 podLogsDir: {folder}/logs
+staticPodPath: {folder}/static
 syncFrequency: 5s
-tlsCertFile: {folder}/kubelet.crt
-tlsPrivateKeyFile: {folder}/kubelet.key
 """
+# Without these the kubelet makes a certificate of its own, as kubeadm's do: no authority has signed it.
+CERTIFICATE = "tlsCertFile: {folder}/kubelet.crt\ntlsPrivateKeyFile: {folder}/kubelet.key\n"
 
 KUBECONFIG = """apiVersion: v1
 kind: Config
@@ -149,7 +153,8 @@ class Node:
                     "--kubelet-preferred-address-types=InternalIP", f"--cert-dir={at}/apiserver")
         wait_until(lambda: self.kubectl("get", "--raw", "/readyz", check=False).returncode == 0, 60, "the API server", interval=0.3)
 
-    def start_kubelet(self):
+    def start_kubelet(self, certificate=CERTIFICATE):
+        (self.folder / "kubelet.yaml").write_text((KUBELET + certificate).format(folder=self.folder), encoding="utf-8")
         self.launch("kubelet", self.programs / "kubelet", f"--config={self.folder}/kubelet.yaml", f"--kubeconfig={self.folder}/kubelet.conf",
                     f"--root-dir={self.folder}/kubelet", f"--node-ip={ADDRESS}", f"--hostname-override={NAME}",
                     f"--cert-dir={self.folder}/kubelet-certs")
@@ -175,7 +180,7 @@ class Node:
                     f"--service-account-private-key-file={self.folder}/sa.key", f"--root-ca-file={self.folder}/ca.crt",
                     f"--cert-dir={self.folder}/kcm")
         self.launch("scheduler", self.programs / "kube-scheduler", admin, "--leader-elect=false", f"--cert-dir={self.folder}/sched")
-        (self.folder / "kubelet.yaml").write_text(KUBELET.format(folder=self.folder), encoding="utf-8")
+        (self.folder / "static").mkdir()
         self.start_kubelet()
         wait_until(self._is_ready, 90, "the node to be Ready", interval=0.5)
         wait_until(lambda: self.kubectl("get", "serviceaccount", "default", check=False).returncode == 0, 30, "service accounts",
@@ -193,6 +198,18 @@ class Node:
 
     def log_of(self, name, size=3000):
         return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")[-size:]
+
+    def kubelet_requests(self, path):
+        """How many requests of this path have come to the kubelet since it started, whoever sent them and whatever came of them;
+        None while it does not answer."""
+        context = ssl._create_unverified_context()
+        context.load_cert_chain(self.folder / "admin.crt", self.folder / "admin.key")
+        try:
+            with urllib.request.urlopen(f"https://{ADDRESS}:10250/metrics", timeout=10, context=context) as answer:
+                text = answer.read().decode()
+        except OSError:
+            return None
+        return sum(float(number) for number in re.findall(rf'kubelet_http_requests_total{{[^}}]*path="{path}"[^}}]*}} (\S+)', text))
 
     # ---- clients ----
 

@@ -1,4 +1,5 @@
 """The chart on a real node: what pods' profiles are labelled with, what the agent may do, and what it lives through."""
+import base64
 import json
 import re
 import time
@@ -6,7 +7,7 @@ import time
 import programs
 import pytest
 import yaml
-from node import ADDRESS, NAME
+from node import ADDRESS, NAME, run
 
 from lib import kube, notes, places
 from lib.agent import Agent
@@ -101,6 +102,23 @@ def test_two_containers_of_one_pod_are_told_apart(shop, chart, parca):
         other = "spin_right" if side == "left" else "spin_left"
         assert other not in parca.functions(service, "cpu", pod="pair", container=side)
     shop.kubectl("-n", "shop", "delete", "pod", "pair", "--wait=false")
+
+
+def test_static_init_and_ephemeral_containers_and_those_in_the_hosts_pid_namespace_are_told_apart(shop, chart, parca):
+    fixed = pod("fixed", [spinning("only", "spin_fixed")], hostPID=True)
+    (shop.folder / "static" / "fixed.json").write_text(json.dumps(fixed), encoding="utf-8")
+    called = {"env": [{"name": "OTEL_SERVICE_NAME", "value": "parts"}]}
+    some = SPIN.format(name="spin_first").replace("while True:", "for _ in range(120):", 1)
+    shop.apply(json.dumps(pod("parts", [spinning("main", "spin_main", **called)],
+                              initContainers=[container("first", "/usr/bin/python3", "-c", some, **called)])))
+    shop.kubectl("-n", "shop", "debug", "parts", f"--image=docker.io/{BASE}:latest", "--image-pull-policy=Never", "--container=extra",
+                 "--env=OTEL_SERVICE_NAME=parts", "--", "/usr/bin/python3", "-c", SPIN.format(name="spin_extra"))
+    for name in ("first", "extra", "main"):
+        wait_for(parca, "parts", f"spin_{name}", namespace="shop", pod="parts", container=name)
+    # Its cgroup is called by a hash that is not the UID which the API server knows, and its owner is the node.
+    wait_for(parca, "fixed", "spin_fixed", namespace="shop", pod=f"fixed-{NAME}", container="only")
+    (shop.folder / "static" / "fixed.json").unlink()
+    shop.kubectl("-n", "shop", "delete", "pod", "parts", "--wait=false")
 
 
 def test_a_cronjobs_pod_carries_the_cronjobs_name(shop, chart, parca):
@@ -206,8 +224,13 @@ def test_a_changed_configuration_is_taken_without_a_restart_and_without_loss_whi
     shop.kubectl("-n", "shop", "delete", "pod", "worker", "--wait=false")
 
 
-def test_profiles_go_on_after_the_agents_pod_was_deleted(shop, chart, parca):
+@pytest.fixture(scope="module")
+def steady(shop):
+    """A pod that runs from here on."""
     shop.apply(json.dumps(pod("steady", [spinning("only", "spin_steady", env=[{"name": "OTEL_SERVICE_NAME", "value": "steady"}])])))
+
+
+def test_profiles_go_on_after_the_agents_pod_was_deleted(shop, chart, parca, steady):
     wait_for(parca, "steady", "spin_steady", pod="steady")
     (before,) = pods_of(shop, "app.kubernetes.io/name=pystrobe", "profiling")
     shop.kubectl("-n", "profiling", "delete", "pod", before)
@@ -231,26 +254,49 @@ def test_each_run_of_a_crash_looping_container_is_labelled(shop, chart, parca):
     shop.kubectl("-n", "shop", "delete", "pod", "crash", "--wait=false")
 
 
+KUBELET, API = f"https://{ADDRESS}:10250", f"https://{ADDRESS}:443"
+REFUSED = f"https://{ADDRESS}:1"
+
+
 @pytest.fixture
-def follower(node, chart, tmp_path):
-    """An agent beside the pods that knows the API server alone: the kubelet's port is refused."""
-    account = tmp_path / "account"
-    account.mkdir()
-    (account / "token").write_text(node.kubectl("-n", "profiling", "create", "token", chart).stdout.strip(), encoding="utf-8")
-    (account / "ca.crt").write_bytes((node.folder / "ca.crt").read_bytes())
-    settings = kube.settings(account, kubelet=f"https://{ADDRESS}:1", api=f"https://{ADDRESS}:443", node=NAME)
-    settings["discovery"]["select"] = [{"action": "keep", "source_labels": ["__meta_process_cgroup"], "regex": "(?s).*kubepods.*"}]
-    with Agent(tmp_path / "agent", settings) as agent:
-        agent.wait_ready()
-        yield agent
+def account(node, chart, tmp_path):
+    """The folder of the chart's service account, as it is mounted into a pod."""
+    folder = tmp_path / "account"
+    folder.mkdir()
+    (folder / "token").write_text(node.kubectl("-n", "profiling", "create", "token", chart).stdout.strip(), encoding="utf-8")
+    (folder / "ca.crt").write_bytes((node.folder / "ca.crt").read_bytes())
+    return folder
+
+
+@pytest.fixture
+def beside(account, tmp_path):
+    """beside(**kubernetes) -> an agent beside the pods with these settings, that looks at processes of pods alone."""
+    agents = []
+
+    def settings(**kubernetes):
+        text = kube.settings(account, node=NAME, **kubernetes)
+        text["discovery"]["select"] = [{"action": "keep", "source_labels": ["__meta_process_cgroup"], "regex": "(?s).*kubepods.*"}]
+        text["discovery"]["containers"] = {"docker": "off", "cri": "off"}
+        return text
+
+    def start(**kubernetes):
+        agents.append(Agent(tmp_path / "agent", settings(**kubernetes)))
+        agents[0].take = lambda **changed: agents[0].write_config(settings(**changed))
+        return agents[0].wait_ready()
+
+    yield start
+    for agent in agents:
+        agent.kill()
         print(agent.output()[-4000:])
 
 
-def test_labels_are_right_while_the_api_server_is_away_and_its_changes_followed_after_its_versions_are_gone(shop, chart, parca, follower):
-    def followed(name):
-        return any(row["labels_after"].get("pod") == name for row in follower.targets())
+def known(agent, name):
+    return any(row["labels_after"].get("pod") == name for row in agent.targets())
 
-    wait_until(lambda: followed("steady"), 60, "the follower to know a pod", interval=0.5)
+
+def test_labels_are_right_while_the_api_server_is_away_and_its_changes_followed_after_its_versions_are_gone(shop, chart, parca, steady, beside):
+    follower = beside(kubelet=REFUSED, api=API)
+    wait_until(lambda: known(follower, "steady"), 60, "the follower to know a pod", interval=0.5)
     assert "pods are read from the API server instead" in follower.output()
     shop.kubectl("-n", "shop", "create", "configmap", "later")  # a version that the follower, which is told of pods, does not hear of
     shop.end("apiserver")
@@ -259,6 +305,72 @@ def test_labels_are_right_while_the_api_server_is_away_and_its_changes_followed_
                "half a second more with the same labels", interval=0.5)
     shop.start_apiserver()
     shop.apply(json.dumps(pod("late", [spinning("only", "spin_late")])))
-    wait_until(lambda: followed("late"), 60, "the follower to know a pod of afterwards", interval=0.5)
+    wait_until(lambda: known(follower, "late"), 60, "the follower to know a pod of afterwards", interval=0.5)
     assert follower.metric("pystrobe_k8s_requests_total", source="apiserver", code="410") > 0
     assert "kubernetes cannot be asked: API server" in follower.output() and "kubernetes answers again" in follower.output()
+
+
+def expired(token, key, folder):
+    """The same token, ended an hour ago, signed as the API server signs."""
+    def coded(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    head, claims, _ = token.split(".")
+    claims = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    claims.update({name: int(time.time()) - ago for name, ago in (("iat", 7200), ("nbf", 7200), ("exp", 3600))})
+    signed = f"{head}.{coded(json.dumps(claims).encode())}"
+    (folder / "signed").write_text(signed, encoding="ascii")
+    run("openssl", "dgst", "-sha256", "-sign", key, "-out", folder / "signature", folder / "signed")
+    return f"{signed}.{coded((folder / 'signature').read_bytes())}"
+
+
+def test_a_token_that_has_really_expired_is_refused_by_both_servers_and_read_anew_once_it_is_renewed(shop, steady, account, beside, tmp_path):
+    good = account / "good"
+    good.write_text((account / "token").read_text(encoding="utf-8"), encoding="utf-8")
+    (account / "token").write_text(expired(good.read_text(encoding="utf-8"), shop.folder / "sa.key", tmp_path), encoding="utf-8")
+    agent = beside(kubelet=KUBELET, api=API)
+    for source in ("kubelet", "apiserver"):
+        wait_until(lambda source=source: agent.metric("pystrobe_k8s_requests_total", source=source, code="401") > 0, 30,
+                   f"the {source} to refuse the token")
+    assert not known(agent, "steady")
+    good.rename(account / "token")  # as the kubelet replaces it
+    wait_until(lambda: known(agent, "steady"), 60, "the pod to be known", interval=0.5)
+    assert agent.metric("pystrobe_k8s_requests_total", code="200") > 0  # of either: one that is late is not asked again
+    assert "kubernetes cannot be asked" in agent.output() and "kubernetes answers again" in agent.output()
+
+
+def test_where_nobody_may_be_asked_the_uid_and_the_container_are_told_by_the_kubelets_mounts_and_nothing_is_guessed(shop, steady, beside):
+    uid = shop.get("pod", "steady", "-n", "shop")["metadata"]["uid"]
+    agent = beside(enabled="false")
+    row = wait_until(lambda: next((row for row in agent.targets() if row["labels_before"].get("__meta_kubernetes_pod_uid") == uid), None),
+                     30, "the pod's UID", interval=0.5)
+    assert row["labels_after"]["container"] == "only"
+    assert not {"pod", "namespace", "node"} & set(row["labels_after"])
+
+
+@pytest.fixture
+def own_certificate(node):
+    """The kubelet with a certificate that it has made itself."""
+    node.end("kubelet")
+    node.start_kubelet(certificate="")
+    wait_until(lambda: node.kubelet_requests("pods") is not None, 60, "the kubelet with a certificate of its own", interval=0.3)
+    yield
+    node.end("kubelet")
+    node.start_kubelet()
+
+
+def test_a_kubelet_with_a_certificate_of_its_own_is_sent_the_token_only_where_a_person_says_so(shop, chart, parca, own_certificate, beside):
+    agent = beside(kubelet=KUBELET, api=API)
+    shop.apply(json.dumps(pod("guarded", [spinning("only", "spin_guarded", env=[{"name": "OTEL_SERVICE_NAME", "value": "guarded"}])])))
+    wait_until(lambda: known(agent, "guarded"), 60, "the pod to be known", interval=0.5)
+    wait_for(parca, "guarded", "spin_guarded", pod="guarded", namespace="shop", container="only")
+    # The chart's agent, whose log the API server cannot fetch from this kubelet.
+    logs = "".join(path.read_text(encoding="utf-8", errors="replace") for path in shop.folder.glob("logs/profiling_*/pystrobe/*.log"))
+    for said in (agent.output(), logs):
+        assert re.search(r"kubelet https://\S+: tls: .*pods are read from the API server instead", said), said[-3000:]
+    assert wait_until(lambda: (found := shop.kubelet_requests("pods")) is not None and [found], 60, "the kubelet's metrics") == [0]
+    agent.take(kubelet={"url": KUBELET, "insecure_skip_verify": True}, api=API)
+    shop.apply(json.dumps(pod("told", [spinning("only", "spin_told")])))
+    wait_until(lambda: known(agent, "told"), 60, "the pod to be known", interval=0.5)
+    assert agent.metric("pystrobe_k8s_requests_total", source="kubelet", code="200") > 0
+    wait_until(lambda: (shop.kubelet_requests("pods") or 0) > 0, 60, "the request in the kubelet's metrics")

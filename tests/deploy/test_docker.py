@@ -1,4 +1,6 @@
-"""The image under a real Docker engine: as the agent of a node, as a sidecar with and without a capability, as entry point."""
+"""The image under a real Docker engine: as the agent of a node, as a sidecar with and without a capability, as entry point; and
+under podman, as the first two.
+"""
 import json
 import re
 
@@ -6,7 +8,7 @@ import pytest
 import servers
 import yaml
 
-from lib import places
+from lib import places, podman
 from lib.agent import free_port
 from lib.docker import AGENT, BASE, SANDBOX
 from lib.waiting import wait_until
@@ -125,6 +127,36 @@ def test_the_container_id_of_a_target_is_shown(docker, containers, web, config):
     containers("agent-id", AGENT, "agent", "--config", "/pystrobe.yaml", options=["--pid=host", *SANDBOX, *config()])
     wait_until(lambda: any(row["container"] and found.startswith(row["container"]) for row in json.loads(
         docker.run("exec", "agent-id", "/usr/bin/pystrobe", "ps", "--json").stdout)), 20, "the container's id in ps")
+
+
+@pytest.fixture
+def other_engine(docker, tmp_path):
+    """podman with the image that Docker has built."""
+    engine = podman.Engine()
+    try:
+        docker.run("save", "-o", tmp_path / "agent.tar", AGENT)
+        engine.load(tmp_path / "agent.tar")
+        yield engine
+        print("".join(engine.run("logs", name, check=False).stdout[-3000:] for name in ("agent-node", "agent-side", "web-pod")))
+    finally:
+        engine.stop()
+
+
+def test_the_image_under_podman_profiles_another_container_as_agent_of_a_node_and_as_its_sidecar(other_engine, config, parca, load):
+    port = free_port()
+    other_engine.run_base("web-pod", "/usr/bin/gunicorn", "-w", "2", "-b", f"127.0.0.1:{port}", "--chdir", "/srv", "--worker-tmp-dir",
+                          "/dev/shm", "webapp:application", network="host",
+                          options=["-e", "OTEL_SERVICE_NAME=pod-shop", "-v", f"{places.TESTS / 'workloads'}:/srv:ro"])
+    load(f"http://127.0.0.1:{port}/")
+    for role, shared in (("node", "host"), ("side", "container:web-pod")):
+        name = f"agent-{role}"
+        other_engine.run_image(name, AGENT, "agent", "--config", "/pystrobe.yaml", options=[
+            f"--pid={shared}", *SANDBOX, *config(labels={"role": role})])
+        wait_until(lambda role=role: FUNCTIONS <= set(parca.functions("pod-shop", "cpu", role=role)), 60,
+                   f"the functions, from the {role}'s agent", interval=0.5)
+        other_engine.run("exec", name, "/usr/bin/pystrobe", "doctor", "--config", "/pystrobe.yaml", "--ready")
+        other_engine.run("stop", "-t", "10", name)
+        assert other_engine.run("inspect", "-f", "{{.State.ExitCode}}", name).stdout.split()[-1] == "0"
 
 
 def test_the_image_for_another_machine_holds_that_machines_file(docker, tmp_path):

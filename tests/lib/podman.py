@@ -46,12 +46,20 @@ class Engine:
         assert not check or done.returncode == 0, f"podman {' '.join(map(str, words))}: {done.stdout}"
         return done
 
-    def run_base(self, name, *command, options=()):
-        """A container of Debian 12 with Python."""
-        self.run_root(name, f"{rootfs.folder('bookworm')}:O", *command, options=options)
+    def run_base(self, name, *command, options=(), network="none"):
+        """A container of Debian 12 with Python and gunicorn."""
+        self.run_root(name, f"{rootfs.folder('bookworm')}:O", *command, options=options, network=network)
 
-    def run_root(self, name, root, *command, options=()):
-        self.run("run", "-d", "--name", name, "--network", "none", *LIMITS, *options, "--rootfs", root, *command)
+    def run_root(self, name, root, *command, options=(), network="none"):
+        self.run("run", "-d", "--name", name, "--network", network, *LIMITS, *options, "--rootfs", root, *command)
+
+    def load(self, archive):
+        """Images from what `docker save` wrote."""
+        self.run("load", "-i", archive)
+
+    def run_image(self, name, image, *command, options=()):
+        """A container of an image, in this machine's network."""
+        self.run("run", "-d", "--name", name, "--network", "host", *LIMITS, *options, image, *command)
 
     def pid_of(self, container) -> int:
         return int(self.run("inspect", "-f", "{{.State.Pid}}", container).stdout.split()[-1])
