@@ -2,6 +2,7 @@
 
 The whole process moves into namespaces of its own: these tests run as a part of their own.
 """
+import json
 import sys
 
 import node as node_module
@@ -69,7 +70,9 @@ def values(parca):
     name, _, tag = AGENT.partition(":")
     return ["--set", f"image.repository=docker.io/{name}", "--set", f"image.tag={tag or 'latest'}", "--set", "image.pullPolicy=Never",
             "--set", "sampling.hz=97", "--set", "config.sampling.window=2s", "--set", "config.discovery.interval=1s",
-            # This host is full of other tests' Pythons, which the agent looks at, too.
+            # This host is full of other tests' Pythons, of which only those in pods count.
+            "--set-json", "config.discovery.select=" + json.dumps(
+                [{"action": "keep", "source_labels": ["__meta_process_cgroup"], "regex": "(?s).*kubepods.*"}]),
             "--set", "config.sampling.overhead.cpu=100%", "--set", "config.sampling.overhead.memory=1GiB",
             "--set", "exporters[0].type=parca", "--set", f"exporters[0].url={parca.exporter()['url']}"]
 
