@@ -148,6 +148,15 @@ static void nothing_sampled(const struct pst_record *record, char *text, size_t 
         return;
     }
     (void)snprintf(text, size, "0 of %" PRIu64 " samples had %s", record->result.ticks, what);
+    int64_t samples, used_ns;
+    pst_profile_total(record->result.profile, &samples, &used_ns);
+    /* [cpu not observed]: it ran between the looks, and waited for a CPU or slept at each. */
+    if (record->mode == PST_MODE_CPU && (uint64_t)used_ns > record->elapsed_ns / 50) {
+        (void)snprintf(text + strlen(text), size - strlen(text),
+                       "; it used %.2g s of CPU between them: try a higher --rate, or --idle",
+                       (double)used_ns / (double)PST_NS_PER_S);
+        return;
+    }
     if (record->args.pids.count == 1 && pst_whom_stopped(record->args.pids.items[0]))
         (void)snprintf(text + strlen(text), size - strlen(text),
                        "; the process is stopped by a signal");
