@@ -5,11 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/map.h"
 
 /* Ended targets stay for a while beside the live ones. */
-enum { MAX_KNOWN = 2 * PST_MAX_TARGETS };
+enum { MAX_KNOWN = 2 * PST_MAX_TARGETS, SHOWN_GONE = 256 };
+/* A process that ends ships its window at once; half a minute is for readers that are held up. */
+static const uint64_t last_window_ns = 30 * PST_NS_PER_S;
 
 struct pst_known_table {
     struct pst_known **items;
@@ -203,14 +206,33 @@ int pst_known_by_need(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
+/* How many of the ended ones are there beyond what is kept of them for people to see. */
+static size_t beyond_shown(const struct pst_known_table *table)
+{
+    size_t gone = 0;
+    for (size_t i = 0; i < table->count; i++)
+        gone += table->items[i]->gone;
+    return gone > SHOWN_GONE ? gone - SHOWN_GONE : 0;
+}
+
+/* Its last window has come and has its labels. */
+static bool is_over(const struct pst_known *known, uint64_t now_ns)
+{
+    return !known->waiting && now_ns - known->gone_ns >= last_window_ns;
+}
+
 void pst_known_expire(struct pst_known_table *table, uint64_t now_ns, uint64_t keep_ns)
 {
+    size_t beyond = beyond_shown(table);
     for (size_t i = 0; i < table->count;) {
         struct pst_known *known = table->items[i];
-        if (!known->gone || now_ns - known->gone_ns < keep_ns) {
+        bool old = known->gone && now_ns - known->gone_ns >= keep_ns;
+        bool crowded = beyond > 0 && known->gone && is_over(known, now_ns);
+        if (!old && !crowded) {
             i++;
             continue;
         }
+        beyond -= beyond > 0;
         forget(table, i);
     }
 }

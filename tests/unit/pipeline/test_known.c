@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "pipeline/known.h"
 
@@ -119,6 +120,28 @@ static void what_an_engine_said_stays_when_its_table_has_forgotten_the_container
     pst_known_free(table);
 }
 
+/* Where hundreds end in a minute, five minutes of them took tens of MiB. */
+static void of_many_that_ended_only_some_stay_once_their_last_windows_have_come(void **state)
+{
+    struct pst_known_table *table = pst_known_new();
+    struct pst_known *known;
+    for (uint64_t id = 1; id <= 1000; id++) {
+        assert_int_equal(put(table, id, &known), 0);
+        known->gone = id > 10;
+        known->gone_ns = 1;
+        known->waiting = id > 990;
+    }
+    pst_known_expire(table, PST_NS_PER_S, 300 * PST_NS_PER_S);
+    assert_int_equal(pst_known_count(table), 1000);
+    pst_known_expire(table, 31 * PST_NS_PER_S, 300 * PST_NS_PER_S);
+    assert_int_equal(pst_known_count(table), 10 + 256);
+    for (uint64_t id = 1; id <= 10; id++)
+        assert_non_null(pst_known_get(table, id));
+    for (uint64_t id = 991; id <= 1000; id++)
+        assert_non_null(pst_known_get(table, id));
+    pst_known_free(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +150,7 @@ int main(void)
         cmocka_unit_test(cpu_of_a_target_that_was_looked_at_is_in_its_profiles_not_unseen),
         cmocka_unit_test(ended_targets_make_room_for_living_ones),
         cmocka_unit_test(what_an_engine_said_stays_when_its_table_has_forgotten_the_container),
+        cmocka_unit_test(of_many_that_ended_only_some_stay_once_their_last_windows_have_come),
         cmocka_unit_test(a_target_of_which_nothing_is_known_yet_is_never_left_out_for_a_busy_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
