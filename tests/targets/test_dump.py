@@ -244,7 +244,7 @@ def test_a_process_that_is_traced_names_its_tracer(pystrobe, sleeper, processes)
 # --- options ---
 
 @pytest.mark.parametrize("words, text", [
-    (["--redact", "("], "--redact: (: "), (["--blocking", "--nonblocking"], "exclude each other"),
+    (["--redact", "("], "--redact: ( is not a pattern: "), (["--blocking", "--nonblocking"], "exclude each other"),
     (["--native", "--nonblocking"], "not with --nonblocking"), (["python3"], "takes no program"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 def test_usage(pystrobe, words, text):

@@ -23,6 +23,18 @@ def sort():
     ctypes.CDLL(None).qsort(numbers, 4, 4, COMPARE(parked))
 
 
+def page():
+    """A page of the executable above all libraries, where libffi may put its trampolines when it is part of that."""
+    with open("/proc/self/maps") as maps:
+        highest = max(int(line.split("-")[1].split()[0], 16) for line in maps if line.endswith(".so.2\n"))
+    with open(sys.executable, "rb") as program:
+        libc = ctypes.CDLL(None)
+        libc.mmap.restype, libc.mmap.argtypes = ctypes.c_size_t, [ctypes.c_size_t] * 2 + [ctypes.c_int] * 3 + [ctypes.c_size_t]
+        got = libc.mmap(highest + (1 << 20), 4096, 5, 2, program.fileno(), 0x100000)
+    assert got > highest, hex(got)
+    sort()
+
+
 def order():
     sorted([2, 1], key=parked)
 
