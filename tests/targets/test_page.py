@@ -18,6 +18,7 @@ from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 WAIT_S = 40
+BROWSER = pytest.mark.unsanitized(reason="what works is the browser; test_endpoint asks the server for the same")
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,7 @@ def visible_frames(browser):
     return in_flame(browser, "return [...root.querySelectorAll('.f')].filter(f => f.style.display !== 'none').length")
 
 
+@BROWSER
 def test_functions_are_listed_with_file_and_line_and_shares(browser, page):
     open_view(browser, page)
     assert {"tokenize", "Cursor.execute", "JSONEncoder.iterencode"} <= set(functions(browser))
@@ -113,6 +115,7 @@ def test_functions_are_listed_with_file_and_line_and_shares(browser, page):
     until(browser, lambda b: all(texts(b, "#top td:nth-child(4)")), "the other mode's shares beside them")
 
 
+@BROWSER
 def test_what_the_table_says_is_what_the_store_holds(browser, page):
     open_view(browser, page)
     words = browser.find_element(By.ID, "flame").get_attribute("data-view")
@@ -124,6 +127,7 @@ def test_what_the_table_says_is_what_the_store_holds(browser, page):
         assert b"Cursor.execute" in gzip.decompress(reply.read())
 
 
+@BROWSER
 def test_the_filter_narrows_the_table(browser, page):
     open_view(browser, page)
     box = browser.find_element(By.ID, "filter")
@@ -134,6 +138,7 @@ def test_the_filter_narrows_the_table(browser, page):
     until(browser, lambda b: "No function matches" in text(b, "#top"), "a word about no match")
 
 
+@BROWSER
 def test_a_click_on_a_function_finds_it_in_the_flame_graph(browser, page):
     open_view(browser, page)
     click(browser, "#top .name", "tokenize")
@@ -142,6 +147,7 @@ def test_a_click_on_a_function_finds_it_in_the_flame_graph(browser, page):
     assert all(label.startswith("tokenize (") for label in labels)
 
 
+@BROWSER
 def test_the_flame_graph_searches_and_zooms(browser, page):
     open_view(browser, page)
     before = visible_frames(browser)
@@ -164,6 +170,7 @@ def test_the_flame_graph_searches_and_zooms(browser, page):
     until(browser, lambda b: visible_frames(b) == before, "everything again")
 
 
+@BROWSER
 def test_mode_service_and_range_change_the_view_and_the_address(browser, page):
     open_view(browser, page)
     click(browser, "[data-mode=wall]")
@@ -177,6 +184,7 @@ def test_mode_service_and_range_change_the_view_and_the_address(browser, page):
     until(browser, lambda b: "service=shop-web" in b.current_url and "shop-web" in text(b, "#timeline-title"), "back")
 
 
+@BROWSER
 def test_dragging_over_the_time_line_chooses_a_range(browser, page):
     open_view(browser, page)
     before = int(text(browser, "#summary").split(" windows")[0].split(", ")[-1])
@@ -186,6 +194,7 @@ def test_dragging_over_the_time_line_chooses_a_range(browser, page):
     until(browser, lambda b: 0 < int(text(b, "#summary").split(" windows")[0].split(", ")[-1]) < before, "fewer windows")
 
 
+@BROWSER
 def test_targets_and_exporters_say_their_state_and_reason(browser, page):
     open_view(browser, page)
     table = text(browser, "#targets")
@@ -194,6 +203,7 @@ def test_targets_and_exporters_say_their_state_and_reason(browser, page):
     assert "parca: retrying, 37 waiting" in strip and "torn" in strip and "store" in strip
 
 
+@BROWSER
 def test_nothing_runs_into_the_policy_and_no_other_host_is_asked(browser, page):
     browser.get_log("browser")
     browser.get_log("performance")
@@ -206,12 +216,14 @@ def test_nothing_runs_into_the_policy_and_no_other_host_is_asked(browser, page):
     assert {url for url in asked if not url.startswith((page, "about:", "data:", "blob:"))} == set()
 
 
+@BROWSER
 def test_text_of_targets_never_becomes_markup(browser, page):
     go(browser, page + "#service=" + "%3Cimg%20src%3Dx%20onerror%3Ddocument.title%3D1%3E&mode=cpu&last=15m")
     until(browser, lambda b: "No cpu profile of <img" in text(b, "#empty"), "the empty state with the name as text")
     assert browser.find_elements(By.CSS_SELECTOR, "main img") == []
 
 
+@BROWSER
 def test_without_any_process_it_says_what_to_do(browser, tmp_path):
     with endpoint_demo.serving("--store", tmp_path / "store", "--minutes", 0, "--targets", 0) as url:
         go(browser, url)
@@ -219,6 +231,7 @@ def test_without_any_process_it_says_what_to_do(browser, tmp_path):
         assert "pystrobe ps" in text(browser, "#empty")
 
 
+@BROWSER
 def test_before_the_first_window_it_waits_and_then_shows_it_by_itself(browser, tmp_path):
     with endpoint_demo.serving("--store", tmp_path / "store", "--minutes", 0, "--targets", 3, "--live-after", 4) as url:
         go(browser, url)
@@ -226,6 +239,7 @@ def test_before_the_first_window_it_waits_and_then_shows_it_by_itself(browser, t
         until(browser, lambda b: len(functions(b)) > 3, "functions without a click")
 
 
+@BROWSER
 def test_without_scripts_there_are_targets_and_a_form(tmp_path, page):
     with open_browser(tmp_path / "plain", "--blink-settings=scriptEnabled=false") as plain:
         plain.get(page)
@@ -234,6 +248,7 @@ def test_without_scripts_there_are_targets_and_a_form(tmp_path, page):
         until(plain, lambda b: "<svg" in b.page_source and "tokenize" in b.page_source, "the flame graph as a picture")
 
 
+@BROWSER
 def test_screenshots_for_people(tmp_path, page):
     """Kept where PYSTROBE_SCREENSHOTS names a folder; a blank page fails in any case."""
     folder = pathlib.Path(os.environ.get("PYSTROBE_SCREENSHOTS", tmp_path))

@@ -6,7 +6,7 @@ import pytest
 
 from lib import places, pythons
 from lib.waiting import wait_until
-from test_page import browser, flame_ready, functions, go, in_flame, texts, until  # noqa: F401
+from test_page import BROWSER, browser, flame_ready, functions, go, in_flame, texts, until  # noqa: F401
 
 DEMO = places.TESTS / "workloads" / "demo"
 
@@ -16,6 +16,7 @@ def demo_functions():
             if isinstance(node, ast.FunctionDef)}
 
 
+@BROWSER
 def test_the_demo_shows_its_functions_targets_and_flame_graph(agent, processes, browser):  # noqa: F811
     python = pythons.system_python()
     demo = processes([python.exe, DEMO / "run.py"], env=python.environment())
