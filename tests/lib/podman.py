@@ -4,6 +4,7 @@ root file system of the cache (with an overlay, so that it stays as it is), and 
 runc, since crun refuses control groups of the hybrid kind; limits are given, since podman's default is above what a machine
 without CAP_SYS_RESOURCE may set.
 """
+import contextlib
 import signal
 import subprocess
 import tempfile
@@ -65,11 +66,26 @@ class Engine:
         return int(self.run("inspect", "-f", "{{.State.Pid}}", container).stdout.split()[-1])
 
     def stop(self):
-        self.run("rm", "-f", "-t", "0", "--all", check=False)
+        # A container in whose namespace another one is may refuse to go before that, once for each that depends on it.
+        for _ in range(5):
+            if self.run("rm", "-f", "-t", "0", "--all", check=False).returncode == 0:
+                break
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             if wait_exit(self._process, 10) is None:
                 self._process.kill()
                 wait_exit(self._process)
         self._process = None
-        unmount_below(self.folder)
+        # What a container's monitor still runs at its end would make the folder anew.
+        try:
+            wait_until(lambda: not self._at_work(), 20, "podman to be done")
+        finally:
+            unmount_below(self.folder)
+
+    def _at_work(self) -> bool:
+        """Whether a process is there that names the folder."""
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if str(self.folder).encode() in entry.read_bytes():
+                    return True
+        return False
