@@ -88,7 +88,7 @@ int pst_lend_open(pid_t program, pid_t pid, uint64_t start_ticks, int *ret_fd)
 
 static void serve(const struct lender *lender, int socket)
 {
-    struct pst_lend_request request;
+    struct pst_lend_request request = {0};
     struct pst_lend_reply reply;
     pst_autofd int fd = -1;
     ssize_t got = pst_link_receive(socket, &request, sizeof(request), NULL, 0, NULL);
